@@ -1,0 +1,66 @@
+"""The public door: everything a plugin needs, and the only part of the core it may import."""
+
+from broker.plugin.context import Caller, Connection, Context, Mount, MountConfig, NamespaceInfo, View
+from broker.plugin.engine import AuthMethod, AuthMethodType, Engine, EngineType
+from broker.plugin.errors import (
+    BrokerError,
+    ConfigError,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    Unavailable,
+    UnsupportedOperation,
+    UnsupportedPath,
+)
+from broker.plugin.fields import Field, Json, parse_duration
+from broker.plugin.messages import Auth, Leased, Plain, Raw, Response
+from broker.plugin.paths import Operation, Path, PathTable
+from broker.plugin.secret import Secret
+from broker.plugin.verbs import Verb
+
+__all__ = [
+    "Auth",
+    "AuthMethod",
+    "AuthMethodType",
+    "BrokerError",
+    "Caller",
+    "ConfigError",
+    "Conflict",
+    "Connection",
+    "Context",
+    "Engine",
+    "EngineType",
+    "Field",
+    "InvalidRequest",
+    "Json",
+    "Leased",
+    "Mount",
+    "MountConfig",
+    "NamespaceInfo",
+    "NotFound",
+    "Operation",
+    "Path",
+    "PathTable",
+    "PermissionDenied",
+    "Plain",
+    "Raw",
+    "Response",
+    "Secret",
+    "Unavailable",
+    "UnsupportedOperation",
+    "UnsupportedPath",
+    "Verb",
+    "View",
+    "hookimpl",
+    "parse_duration",
+]
+
+
+def __getattr__(name: str) -> object:
+    # The hook markers import every contract; a plugin's engine module should not pay for that.
+    if name == "hookimpl":
+        from broker.plugin.hookspecs import hookimpl
+
+        return hookimpl
+    raise AttributeError(name)

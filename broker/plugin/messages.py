@@ -1,0 +1,99 @@
+"""What handlers return: plain data, a lease, a login, or a body of their own.
+
+A handler may return ``None`` (204), a mapping or dataclass (``data``), or one of the classes below.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from broker.plugin.secret import Secret
+
+
+@dataclass(slots=True)
+class Auth:
+    """A successful login: the pipeline mints the token in the same transaction and fills in what is ``None``.
+
+    ``ttl`` zero means the mount's default. ``alias`` is the caller's name at this auth method.
+    """
+
+    policies: tuple[str, ...] = ()
+    display_name: str = ""
+    ttl: timedelta = timedelta(0)
+    max_ttl: timedelta = timedelta(0)
+    period: timedelta = timedelta(0)
+    explicit_max_ttl: timedelta = timedelta(0)
+    num_uses: int = 0
+    renewable: bool = True
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    token_type: str = "service"  # noqa: S105 - the kind, not a token
+    alias: str = ""
+    no_default_policy: bool = False
+    bound_cidrs: tuple[str, ...] = ()
+    # Filled by the token store:
+    client_token: Secret[str] | None = None
+    accessor: str = ""
+    token_policies: tuple[str, ...] = ()
+    identity_policies: tuple[str, ...] = ()
+    lease_duration: int = 0
+    entity_id: str = ""
+    orphan: bool = False
+
+
+@dataclass(slots=True)
+class Leased:
+    """Data whose life ends: the pipeline records the lease in the same transaction, before the answer leaves."""
+
+    data: Mapping[str, Any]
+    ttl: timedelta = timedelta(0)
+    max_ttl: timedelta = timedelta(0)
+    renewable: bool = True
+    internal: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class WrapInfo:
+    """Where a wrapped answer waits. Times in seconds; ``creation_time`` is Unix time."""
+
+    token: Secret[str]
+    accessor: str
+    ttl: int
+    creation_time: float
+    creation_path: str
+    wrapped_accessor: str = ""
+
+
+@dataclass(slots=True)
+class Plain:
+    """A JSON body without the envelope, as a few system paths answer. ``status`` is the HTTP status where it carries meaning."""
+
+    body: Mapping[str, Any]
+    status: int = 200
+
+
+@dataclass(slots=True)
+class Raw:
+    """Bytes with a content type of their own: certificates, metrics, cards."""
+
+    body: bytes
+    content_type: str
+    status: int = 200
+
+
+@dataclass(slots=True)
+class Response:
+    """A whole answer. ``mirror`` repeats ``data`` at the top level, as the field's clients expect of a few paths."""
+
+    data: Mapping[str, Any] | None = None
+    auth: Auth | None = None
+    lease_id: str = ""
+    renewable: bool = False
+    lease_duration: int = 0
+    wrap_info: WrapInfo | None = None
+    warnings: list[str] = field(default_factory=list)
+    plain: Plain | None = None
+    raw: Raw | None = None
+    mirror: bool = False
+    mount_type: str = ""
+    empty: bool = False

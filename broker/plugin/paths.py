@@ -1,0 +1,155 @@
+"""The table of an engine: one row per path, from which routing, validation, help, OpenAPI and access follow.
+
+Templates, not regexes: ``data/{path:path}``, ``roles/{name}``, ``mounts/{path:path}/tune``. ``{name}`` takes one segment,
+``{name:path}`` takes the rest, slashes included (also nothing). The most specific template wins, in any order of rows.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from broker.plugin.errors import BrokerError, UnsupportedPath
+from broker.plugin.fields import InputField, binder, input_fields
+from broker.plugin.verbs import Verb
+
+Handler = Callable[[Any, Any, Any], Awaitable[Any]]
+"""``async def handler(engine, ctx: Context, args) -> result``, an unbound method of the engine."""
+
+
+class Operation:
+    """One verb of one path: what it takes, what it gives, who may call it and what runs.
+
+    ``sudo``: the caller needs the ``sudo`` capability on the path besides the verb's own. ``authenticated=False``:
+    served without a token. ``sealed=True``: served while the node is sealed (such handlers get no storage).
+    ``plain``: the answer leaves without the envelope. ``mirror``: ``data`` is repeated at the top level.
+    """
+
+    __slots__ = (
+        "args",
+        "authenticated",
+        "bind",
+        "calls",
+        "inputs",
+        "mirror",
+        "raises",
+        "returns",
+        "sealed",
+        "sudo",
+        "summary",
+    )
+
+    def __init__(
+        self,
+        args: type,
+        returns: Any,
+        *,
+        calls: Handler,
+        summary: str = "",
+        raises: tuple[type[BrokerError], ...] = (),
+        sudo: bool = False,
+        authenticated: bool = True,
+        sealed: bool = False,
+        mirror: bool = False,
+    ) -> None:
+        self.args = args
+        self.returns = returns
+        self.calls = calls
+        self.summary = summary
+        self.raises = raises
+        self.sudo = sudo
+        self.authenticated = authenticated
+        self.sealed = sealed
+        self.mirror = mirror
+        self.inputs: tuple[InputField, ...] = input_fields(args)
+        self.bind = binder(args)
+
+
+_PARAMETER = re.compile(r"\{([a-z_]+)(:path)?\}", re.ASCII)
+
+
+class Path:
+    """One row: a template, a sentence for help, and an operation per verb.
+
+    ``exists`` (an unbound ``async (engine, ctx, params) -> bool``) lets a write to something new need ``create`` and to
+    something present ``update``; without it a write is an update.
+    """
+
+    def __init__(
+        self,
+        template: str,
+        summary: str,
+        *,
+        description: str = "",
+        read: Operation | None = None,
+        create: Operation | None = None,
+        update: Operation | None = None,
+        patch: Operation | None = None,
+        delete: Operation | None = None,
+        list: Operation | None = None,  # noqa: A002 - the keyword is the policy capability
+        scan: Operation | None = None,
+        exists: Callable[[Any, Any, Mapping[str, str]], Awaitable[bool]] | None = None,
+    ) -> None:
+        self.template = template
+        self.summary = summary
+        self.description = description
+        self.exists = exists
+        rows = {
+            Verb.READ: read,
+            Verb.CREATE: create,
+            Verb.UPDATE: update,
+            Verb.PATCH: patch,
+            Verb.DELETE: delete,
+            Verb.LIST: list,
+            Verb.SCAN: scan,
+        }
+        self.operations: dict[Verb, Operation] = {verb: row for verb, row in rows.items() if row is not None}
+        self.parameters: tuple[str, ...] = tuple(name for name, _ in _PARAMETER.findall(template))
+        self.pattern = re.compile(self._expression(template), re.ASCII | re.DOTALL)
+        self.rank = self._rank(template)
+        self._check()
+
+    def _expression(self, template: str) -> str:
+        parts: list[str] = []
+        at = 0
+        for found in _PARAMETER.finditer(template):
+            parts.append(re.escape(template[at : found.start()]))
+            parts.append(f"(?P<{found[1]}>.*)" if found[2] else f"(?P<{found[1]}>[^/]+)")
+            at = found.end()
+        parts.append(re.escape(template[at:]))
+        tail = "" if template.endswith(":path}") or template == "" else "/?"
+        return "".join(parts) + tail
+
+    def _rank(self, template: str) -> tuple[tuple[int, str], ...]:
+        kinds = {True: 2, False: 1}
+        ranks = []
+        for segment in template.split("/"):
+            found = _PARAMETER.fullmatch(segment)
+            ranks.append((kinds[bool(found[2])], "") if found else (0, segment))
+        # Literal segments win from the left; among equals, a template with more behind its rest wins.
+        return (*ranks, (3, ""))
+
+    def _check(self) -> None:
+        for verb, operation in self.operations.items():
+            names = {field.name for field in operation.inputs}
+            missing = set(self.parameters) - names
+            if missing:
+                raise TypeError(f"{self.template} {verb}: arguments lack path parameter {sorted(missing)[0]}")
+
+
+class PathTable:
+    """All rows of an engine, matched most specific first."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        templates = [path.template for path in paths]
+        if len(set(templates)) != len(templates):
+            raise TypeError(f"path given twice: {sorted(t for t in templates if templates.count(t) > 1)[0]}")
+        self.paths = tuple(sorted(paths, key=lambda path: path.rank))
+        self.match = lru_cache(maxsize=4096)(self._match)
+
+    def _match(self, path: str) -> tuple[Path, Mapping[str, str]]:
+        for row in self.paths:
+            found = row.pattern.fullmatch(path)
+            if found is not None:
+                return row, found.groupdict()
+        raise UnsupportedPath
