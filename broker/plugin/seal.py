@@ -1,0 +1,56 @@
+"""The contract of a seal: what protects the root key while the node is down.
+
+A seal either needs *shares* (people bring parts of a key at each start) or is *auto*: a service or device holds the
+key, the node unseals alone, and people keep *recovery shares* only to authorise ceremonies.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from broker.plugin.secret import Secret
+
+
+class SealKind(StrEnum):
+    """Where the key that wraps the root key comes from; the value is told in no answer."""
+
+    SHARES = "shares"
+    AUTO = "auto"
+
+
+class Seal(ABC):
+    """Wraps the 32-byte root key so that it may lie in storage that nobody trusts.
+
+    ``key`` is the 32-byte key that the shares restored, for a seal of kind ``SHARES``, and ``None`` for ``AUTO``.
+    Implementations keep no copy of it and log neither argument.
+    """
+
+    kind: SealKind
+
+    @abstractmethod
+    async def wrap(self, root_key: Secret[bytes], key: Secret[bytes] | None) -> bytes:
+        """Encrypt and authenticate the root key. Raises: Unavailable if a service does not answer."""
+
+    @abstractmethod
+    async def unwrap(self, wrapped: bytes, key: Secret[bytes] | None) -> Secret[bytes]:
+        """Undo ``wrap``.
+
+        Raises: Tampered if the key is another one or a bit has changed (always detected, never a wrong root key);
+        Unavailable if a service does not answer.
+        """
+
+    async def close(self) -> None:  # noqa: B027 - most seals hold nothing open
+        """Release what the seal holds open. Closing twice is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealType:
+    """What a seal plugin registers: the name used in ``seal "NAME" {}`` and told as ``type`` by seal-status.
+
+    ``build`` receives the stanza's settings; it does no I/O and raises ConfigError for a setting it does not know.
+    """
+
+    name: str
+    build: Callable[[Mapping[str, object]], Seal]
+    summary: str = ""
