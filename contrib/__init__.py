@@ -1,0 +1,1 @@
+"""Developer tools that live beside the product: benchmarks, repository checks, first steps."""
