@@ -1,0 +1,187 @@
+"""A worker process: gunicorn's life cycle, our event loop, connections and application."""
+
+import asyncio
+import inspect
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.workers.gasgi import ASGIWorker
+
+from broker.server.accept import Acceptor
+from broker.server.connection import HttpConnection
+from broker.server.gcpace import GcPace
+from broker.server.hardening import die_with_parent, harden, lock_all_memory
+from broker.server.limits import Limits
+from broker.server.setup import ASGIApp, WorkerSetup
+from broker.server.sockets import ListeningSocket
+
+if TYPE_CHECKING:
+    from broker.server.application import BrokerApplication
+
+__all__ = ["BrokerWorker"]
+
+log = logging.getLogger("broker.server")
+
+_TICK_SECONDS = 1.0
+_FAIR_LEAD = 2  # connections a worker may be ahead before it lets the others accept first
+
+
+class BrokerWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Serves one application on all listeners. Signals: TERM stops gracefully, HUP and USR1 reload."""
+
+    SIGNALS = (*ASGIWorker.SIGNALS,)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.index = 0
+        self.draining = False
+        self.requests = 0
+        self._connections: set[HttpConnection] = set()
+        self._acceptors: list[Acceptor] = []
+        self._reloads: set[asyncio.Task[None]] = set()
+        self._broker: BrokerApplication = self.app
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    def init_process(self) -> None:
+        """Run in the new process, before anything else; returns when the worker is done."""
+        harden()
+        die_with_parent(self.ppid, signal.SIGTERM)
+        if not self._broker.config.disable_mlock:
+            self._broker.node.pin()
+            problem = lock_all_memory()
+            if problem and self.index == 0:
+                log.warning(problem)
+        super().init_process()
+
+    def load_wsgi(self) -> None:
+        """Build the application: after the fork, so that it owns its threads and files."""
+        self._setup = WorkerSetup(self._broker.config, self._broker.node, self.index)
+        self.app: ASGIApp = self._broker.create_app(self._setup)
+        self.asgi = self.app
+        self._pace = GcPace()
+
+    def init_signals(self) -> None:
+        """Take over the signals, then let those through that waited since before the fork."""
+        super().init_signals()
+        self._stop_asked = asyncio.Event()
+        for number in (signal.SIGHUP, signal.SIGUSR1):
+            self.loop.add_signal_handler(number, self._on_reload_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM))
+
+    def handle_exit_signal(self) -> None:
+        """SIGTERM: finish what was begun."""
+        self.alive = False
+        self._stop_asked.set()
+
+    def handle_quit_signal(self) -> None:
+        """SIGQUIT, SIGINT: stop now."""
+        self._quick_shutdown = True
+        self.handle_exit_signal()
+
+    async def _serve(self) -> None:
+        lifespan = await self._start_lifespan()
+        if lifespan is None:
+            self.exit_code = 1
+            return
+        self.lifespan = lifespan
+        self._open_listeners()
+        log.info("worker %d ready", self.index)
+        while self.alive:
+            self.notify()
+            self._sweep()
+            if self.ppid != os.getppid():
+                log.warning("the arbiter is gone; stopping")
+                break
+            try:
+                await asyncio.wait_for(self._stop_asked.wait(), _TICK_SECONDS)
+            except TimeoutError:
+                self._pace.tick(self.requests)
+        await self._shutdown()
+
+    async def _start_lifespan(self) -> Any:
+        from gunicorn.asgi.lifespan import LifespanManager
+
+        manager = LifespanManager(self.asgi, self.log, self.state)
+        try:
+            await manager.startup()
+        except Exception:
+            log.exception("the application did not start")
+            return None
+        return manager
+
+    def _open_listeners(self) -> None:
+        for listener in self.sockets:
+            acceptor = Acceptor(self.loop, listener, self._protocol_factory(listener), self)
+            acceptor.start()
+            self._acceptors.append(acceptor)
+
+    def _protocol_factory(self, listener: ListeningSocket) -> Any:
+        limits = Limits.of(listener.config)
+        return lambda: HttpConnection(self, limits)
+
+    async def _shutdown(self) -> None:
+        """Accept no more, let idle connections go, wait for the rest, then stop the application."""
+        self.draining = True
+        for acceptor in self._acceptors:
+            acceptor.stop()
+        deadline = self.loop.time() + self.cfg.graceful_timeout
+        while self._connections and self.loop.time() < deadline and not self._quick_shutdown:
+            for connection in list(self._connections):
+                connection.close_if_idle()
+            self._sweep()
+            self.notify()
+            await asyncio.sleep(0.02)
+        for connection in list(self._connections):
+            connection.abort()
+        if not self._quick_shutdown:
+            await self.lifespan.shutdown()
+
+    # -- connections -----------------------------------------------------------------------------------------
+
+    def opened(self, connection: HttpConnection) -> None:
+        """A connection was made."""
+        self._connections.add(connection)
+        self.nr_conns = len(self._connections)
+        self._broker.node.set_connections(self.index, self.nr_conns)
+
+    def closed(self, connection: HttpConnection) -> None:
+        """A connection has ended."""
+        self._connections.discard(connection)
+        self.nr_conns = len(self._connections)
+        self._broker.node.set_connections(self.index, self.nr_conns)
+
+    def full(self) -> bool:
+        """True at the connection limit; further clients wait on the socket."""
+        return self.nr_conns >= self._broker.config.max_connections
+
+    def ahead_of_others(self) -> bool:
+        """True if this worker holds clearly more connections than the one with the fewest."""
+        counts = self._broker.node.connections(self.cfg.workers)
+        return self.nr_conns >= min(counts) + _FAIR_LEAD
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        for connection in [c for c in self._connections if c.deadline <= now]:
+            connection.expire()
+
+    # -- reload ----------------------------------------------------------------------------------------------
+
+    def _on_reload_signal(self) -> None:
+        self.log.reopen_files()
+        task = self.loop.create_task(self._reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    async def _reload(self) -> None:
+        """Run every hook, also after one has failed."""
+        for hook in tuple(self._setup.reload_hooks):
+            try:
+                outcome = hook()
+                if inspect.isawaitable(outcome):
+                    await outcome
+            except Exception:
+                log.exception("a reload hook failed")
+        log.info("worker %d reloaded", self.index)
