@@ -8,10 +8,15 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 ABSENT = 0
 """The revision of a path that holds nothing."""
+
+Names: TypeAlias = list[str]
+"""Paths or children, in order. (``Store`` has a method called ``list``.)"""
+
+Outcomes: TypeAlias = "list[Committed | Rejected]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +72,18 @@ class Store(ABC):
         """Return the entry at ``path``, or ``None``."""
 
     @abstractmethod
-    async def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
+    async def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> Names:
         """Return the direct children below ``prefix`` in order, folders ending in ``/``, each once.
 
         ``prefix`` is empty or ends in ``/``; ``after`` is a child name to start behind; at most ``limit``.
         """
 
     @abstractmethod
-    async def scan(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[str]:
+    async def scan(self, prefix: str, *, after: str = "", limit: int | None = None) -> Names:
         """Return all paths below ``prefix``, relative to it, in order, behind ``after``, at most ``limit``."""
 
     @abstractmethod
-    async def commit(self, batches: Sequence[Batch]) -> list[Committed | Rejected]:
+    async def commit(self, batches: Sequence[Batch]) -> Outcomes:
         """Apply the batches in order, each atomically, all with one durable write.
 
         A batch whose preconditions fail (judged after the batches before it) is rejected alone. If the durable

@@ -1,0 +1,99 @@
+"""Group commit: all transactions that wait for one store become durable with one write.
+
+While a commit runs, newcomers gather; they are the next group. So the disk is never idle while work waits,
+and nobody waits for a timer.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+from broker.plugin.storage import Batch, Committed, Rejected, Store
+
+MAX_GROUP = 512
+"""Batches folded into one commit; more wait for the next, which bounds the time a commit takes."""
+
+
+class Landing(Protocol):
+    """Hears of a batch's fate before its submitter does, even if the submitter has gone away."""
+
+    def landed(self, revision: int) -> None:
+        """The batch is durable. Must not raise and must not block."""
+
+    def unsettled(self) -> None:
+        """The commit failed; whether it reached the disk may be unknown. Must not raise."""
+
+
+@dataclass(slots=True)
+class _Member:
+    batch: Batch
+    landing: Landing | None
+    future: "asyncio.Future[Committed | Rejected]"
+
+
+class Writer:
+    """The one writer of a worker; serves every store and keeps a queue for each."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Store, list[_Member]] = {}
+        self._running: dict[Store, asyncio.Task[None]] = {}
+
+    async def submit(
+        self, store: Store, batch: Batch, landing: Landing | None = None
+    ) -> Committed | Rejected:
+        """Commit a batch together with all others that wait for the same store.
+
+        Returns when the batch is durable or refused. A failing commit raises for all of its members. A
+        cancelled caller does not take the batch back: it may still commit, and ``landing`` hears of it.
+        """
+        future: asyncio.Future[Committed | Rejected] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(store, []).append(_Member(batch, landing, future))
+        if store not in self._running:
+            self._running[store] = asyncio.create_task(self._drain(store))
+        return await future
+
+    async def flush(self) -> None:
+        """Wait until nothing is queued or under way."""
+        while self._running:
+            await asyncio.wait(list(self._running.values()))
+
+    async def _drain(self, store: Store) -> None:
+        waiting = self._waiting[store]
+        try:
+            while waiting:
+                group = waiting[:MAX_GROUP]
+                del waiting[:MAX_GROUP]
+                await _commit(store, group)
+        finally:
+            # No suspension since the queue was seen empty: a newcomer starts a task of its own.
+            del self._waiting[store], self._running[store]
+            _fail(waiting, asyncio.CancelledError())
+
+
+async def _commit(store: Store, group: list[_Member]) -> None:
+    try:
+        outcomes = await store.commit([member.batch for member in group])
+    except BaseException as error:
+        _fail(group, error)
+        if not isinstance(error, Exception):
+            raise
+        return
+    # Every landing (cache, announcement) comes before any submitter runs again.
+    for member, outcome in zip(group, outcomes, strict=True):
+        if isinstance(outcome, Committed) and member.landing is not None:
+            member.landing.landed(outcome.revision)
+    for member, outcome in zip(group, outcomes, strict=True):
+        if not member.future.done():
+            member.future.set_result(outcome)
+
+
+def _fail(group: list[_Member], error: BaseException) -> None:
+    for member in group:
+        if member.landing is not None:
+            member.landing.unsettled()
+        if member.future.done():
+            continue
+        if isinstance(error, asyncio.CancelledError):
+            member.future.cancel()
+        else:
+            member.future.set_exception(error)

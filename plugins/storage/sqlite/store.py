@@ -1,0 +1,206 @@
+"""One tenant's file, open in this process: point reads on the loop, commits and long scans in threads."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from broker.plugin.errors import Tampered, Unavailable
+from broker.plugin.storage import Batch, Changes, Names, Outcomes, Store, Stored
+
+from . import reading, writing
+from .faults import translated
+from .locks import FileLock
+from .schema import connect, verify
+
+T = TypeVar("T")
+
+_GET = "SELECT value, revision FROM entries WHERE path = ?"
+
+QUICK_ROWS = 256
+"""Rows read on the event loop (well under a millisecond); longer answers continue in a thread."""
+
+
+class SqliteStore(Store):
+    """Connections open at the first use in a process, never before a fork, and may be closed when idle."""
+
+    def __init__(
+        self,
+        tenant: str,
+        file: Path,
+        lock_file: Path,
+        *,
+        synchronous: str,
+        migrate: bool,
+        executor: Callable[[], ThreadPoolExecutor],
+        used: Callable[["SqliteStore"], None],
+    ) -> None:
+        self.tenant = tenant
+        self.file = file
+        self._running: set[asyncio.Future[object]] = set()
+        self._lock = FileLock(lock_file)
+        self._synchronous = synchronous
+        self._migrate = migrate
+        self._executor = executor
+        self._used = used
+        self._reader: sqlite3.Connection | None = None
+        self._writer: sqlite3.Connection | None = None
+        self._committing = asyncio.Lock()
+        self._writer_inode = 0
+
+    def __repr__(self) -> str:
+        return f"SqliteStore({self.tenant!r})"
+
+    @property
+    def busy(self) -> bool:
+        """Whether a thread works with the connections."""
+        return bool(self._running)
+
+    async def get(self, path: str) -> Stored | None:
+        with translated(self.tenant, self.file):
+            row = self._read().execute(_GET, (path,)).fetchone()
+        if row is None:
+            return None
+        value, revision = row
+        if type(value) is not bytes or type(revision) is not int:
+            raise Tampered(f"the store of tenant {self.tenant} is damaged")
+        return Stored(value, revision)
+
+    async def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> Names:
+        return await self._names(reading.children, prefix, after, limit)
+
+    async def scan(self, prefix: str, *, after: str = "", limit: int | None = None) -> Names:
+        return await self._names(reading.paths, prefix, after, limit)
+
+    async def commit(self, batches: Sequence[Batch]) -> Outcomes:
+        # In the order of calling; a cancelled caller leaves the thread to finish.
+        async with self._committing:
+            return await self._threaded(lambda: self._commit(batches))
+
+    async def changes(self, since: int) -> Changes:
+        with translated(self.tenant, self.file):
+            return reading.changes(self._read(), since)
+
+    async def revision(self) -> int:
+        with translated(self.tenant, self.file):
+            return reading.last_revision(self._read())
+
+    async def close(self) -> None:
+        if self._running:
+            await asyncio.wait(self._running)
+        if connections := self.detach():
+            await self._threaded(lambda: close_all(connections))
+
+    def check(self) -> None:
+        """Open the file and verify its header. Raises: ConfigError, Tampered, Unavailable."""
+        with translated(self.tenant, self.file):
+            self._read()
+
+    def detach(self) -> "list[sqlite3.Connection]":
+        """Let go of the connections and return them to be closed; the next use opens new ones. Not while ``busy``."""
+        connections = [one for one in (self._reader, self._writer) if one is not None]
+        self._reader = self._writer = None
+        self._lock.close()
+        return connections
+
+    def _read(self) -> sqlite3.Connection:
+        if self._reader is None:
+            self._reader = self._open()
+        self._used(self)
+        return self._reader
+
+    def _open(self) -> sqlite3.Connection:
+        if not self.file.exists():
+            raise Unavailable(f"the store of tenant {self.tenant} does not exist any more")
+        connection = connect(self.file, synchronous=self._synchronous)
+        try:
+            verify(connection, self.tenant, migrate=self._migrate)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    async def _names(
+        self,
+        read: Callable[[sqlite3.Connection, str, str, int | None], Names],
+        prefix: str,
+        after: str,
+        limit: int | None,
+    ) -> Names:
+        quick = QUICK_ROWS if limit is None else min(limit, QUICK_ROWS)
+        with translated(self.tenant, self.file):
+            found = read(self._read(), prefix, after, quick)
+        if len(found) < quick or quick == limit:
+            return found
+        rest = None if limit is None else limit - quick
+        return found + await self._threaded(lambda: self._read_apart(read, prefix, found[-1], rest))
+
+    def _read_apart(
+        self,
+        read: Callable[[sqlite3.Connection, str, str, int | None], Names],
+        prefix: str,
+        after: str,
+        limit: int | None,
+    ) -> Names:
+        # A connection of its own: the loop's point reads do not wait for this one.
+        with translated(self.tenant, self.file):
+            connection = self._open()
+            try:
+                connection.execute("BEGIN")
+                return read(connection, prefix, after, limit)
+            finally:
+                connection.close()
+
+    def _commit(self, batches: Sequence[Batch]) -> Outcomes:
+        with translated(self.tenant, self.file):
+            # Our own lock first: it wakes the next process at once, where SQLite's would poll.
+            self._lock.acquire()
+            try:
+                return self._commit_locked(batches)
+            finally:
+                self._lock.unlock()
+
+    def _commit_locked(self, batches: Sequence[Batch]) -> Outcomes:
+        if self._writer is None:
+            self._writer = self._open()
+            self._writer_inode = os.stat(self.file).st_ino
+        elif not self._is_current():
+            raise Unavailable(f"the store of tenant {self.tenant} was dropped or replaced")
+        connection = self._writer
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            outcomes = writing.apply(connection, batches)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return outcomes
+
+    def _is_current(self) -> bool:
+        """Tell whether the open file is still the tenant's: a commit to a removed one would be lost."""
+        try:
+            return os.stat(self.file).st_ino == self._writer_inode
+        except FileNotFoundError:
+            return False
+
+    async def _threaded(self, work: Callable[[], T]) -> T:
+        future = asyncio.get_running_loop().run_in_executor(self._executor(), work)
+        # Busy until the thread is done, even if the caller is cancelled.
+        self._running.add(future)  # type: ignore[arg-type]
+        future.add_done_callback(self._done)
+        return await asyncio.shield(future)
+
+    def _done(self, future: "asyncio.Future[T]") -> None:
+        self._running.discard(future)  # type: ignore[arg-type]
+        if not future.cancelled():
+            future.exception()  # Seen: a cancelled caller leaves nobody else to look at it.
+
+
+def close_all(connections: Sequence[sqlite3.Connection]) -> None:
+    """Close connections. The last one out folds the log into the file, so this may take a moment."""
+    for connection in connections:
+        connection.close()
