@@ -17,7 +17,10 @@ CHECK_EVERY_SECONDS = 1.0
 TORN = b"#torn\n"
 """Ends a line of which only a part could be written, so that it never passes for a whole one."""
 
-APPEND = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+NOTHING_YET = (0, 0)
+"""Device and inode of no file: none was ever open."""
+
+APPEND = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -32,7 +35,7 @@ class FileDevice(AuditDevice):
         self._options = options
         self._clock = clock
         self._fd = -1
-        self._identity = (0, 0)
+        self._identity = NOTHING_YET
         self._check_at = 0.0
         self._closed = False
 
@@ -61,10 +64,10 @@ class FileDevice(AuditDevice):
 
     def stale(self) -> bool:
         """Compare the file at our path with the one we hold, at most once a second."""
-        if self._fd < 0:
-            return False
         now = self._clock()
-        if now < self._check_at:
+        if self._fd >= 0 and now < self._check_at:
+            return False
+        if self._identity == NOTHING_YET:
             return False
         self._check_at = now + CHECK_EVERY_SECONDS
         try:
@@ -125,7 +128,8 @@ def open_append(options: FileOptions) -> int:
     *folders, name = os.path.relpath(options.path, options.beneath).split("/")
     if os.pardir in folders or name in (os.pardir, os.curdir):
         raise OSError(errno.EPERM, "outside the audit directory")
-    at = os.open(options.beneath, FOLDER)
+    # The directory itself is the server's own choice and may be a link; what is below it may not.
+    at = os.open(options.beneath, FOLDER & ~os.O_NOFOLLOW)
     try:
         for folder in folders:
             below = os.open(folder, FOLDER, dir_fd=at)
@@ -137,14 +141,17 @@ def open_append(options: FileOptions) -> int:
 
 
 def _open_regular(name: str, mode: int, at: int | None) -> int:
-    """``O_NONBLOCK`` keeps a FIFO without a reader from hanging us; it has no effect on regular files."""
-    # Readable too, because the last byte tells whether the file ends in a whole line.
-    readable = (APPEND & ~os.O_WRONLY) | os.O_RDWR
-    fd = os.open(name, readable | os.O_CREAT, mode or DEFAULT_MODE, dir_fd=at)
+    """``O_NONBLOCK`` keeps a FIFO without a reader from hanging us; it has no effect on regular files.
+
+    Readable too, because the last byte tells whether the file ends in a whole line.
+    """
+    fd = os.open(name, APPEND | os.O_CREAT, mode or DEFAULT_MODE, dir_fd=at)
     try:
         facts = os.fstat(fd)
         if not stat.S_ISREG(facts.st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
+        if at is not None and facts.st_nlink > 1:
+            raise OSError(errno.EMLINK, "the file has other names")
         if mode and stat.S_IMODE(facts.st_mode) != mode:
             os.fchmod(fd, mode)
     except BaseException:

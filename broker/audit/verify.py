@@ -1,0 +1,282 @@
+"""Reading an audit file back: is every line there, in order, as written?
+
+Streams, and keeps only the last line's facts per writer, so the file's size does not matter.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from broker.audit.chain import GENESIS, signed_bytes
+
+MOST_PROBLEMS = 100
+LONGEST_LINE = 256 * 1024 * 1024
+TORN_MARK = b"#torn"
+LINE_START = b'{"time":"'
+
+Kind = Literal["removed", "changed", "reordered", "inserted", "unreadable", "forged"]
+
+
+@dataclass(slots=True)
+class Problem:
+    """What is wrong, and where. ``line`` counts from 1; ``seq`` is the writer's own count, 0 where unknown."""
+
+    kind: Kind
+    path: str
+    line: int
+    writer: str
+    seq: int
+    text: str
+    until: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEnd:
+    """A writer without a closing checkpoint: still running, killed, or its last lines were cut off.
+
+    ``unsigned`` lines follow its last checkpoint: only the hash chain vouches for them.
+    """
+
+    writer: str
+    line: int
+    seq: int
+    unsigned: int
+
+
+@dataclass(slots=True)
+class Report:
+    """The findings. ``problems`` holds the first hundred, in the file's order; ``torn`` the lines cut off mid-write."""
+
+    lines: int = 0
+    writers: int = 0
+    checkpoints: int = 0
+    signatures_checked: bool = False
+    torn: list[int] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    problem_count: int = 0
+    open_ends: tuple[OpenEnd, ...] = ()
+
+    @property
+    def intact(self) -> bool:
+        """Nothing was removed, changed or moved between the lines that are here."""
+        return self.problem_count == 0
+
+    @property
+    def complete(self) -> bool:
+        """Intact, and every writer ended properly: nothing was cut off at the end either."""
+        return self.intact and not self.open_ends
+
+    @property
+    def first(self) -> Problem | None:
+        """The problem nearest the top."""
+        return min(self.problems, key=lambda problem: problem.line, default=None)
+
+
+class _After(msgspec.Struct):
+    writer: str
+    seq: int
+    hash: str
+
+
+class _Link(msgspec.Struct):
+    writer: str
+    seq: int
+    prev: str
+    sig: str | None = None
+    closed: bool = False
+    after: _After | None = None
+
+
+class _Line(msgspec.Struct):
+    type: str = ""
+    chain: _Link | None = None
+
+
+@dataclass(slots=True)
+class _Writer:
+    line: int = 0
+    seq: int = 0
+    hash: str = GENESIS.decode()
+    unsigned: int = 0
+    closed: bool = False
+
+
+_decode = msgspec.json.Decoder(_Line).decode
+
+
+def verify_file(path: str | Path, key: bytes | None = None) -> Report:
+    """Check one file. ``key`` is the device's public checkpoint key (``public_key``); without it only the hash
+    chain is checked, which anyone who can rewrite the whole rest of the file could have recomputed.
+
+    Raises: OSError if the file cannot be read; ValueError for a key that is none.
+    """
+    return verify_files([path], key)
+
+
+def verify_files(paths: Iterable[str | Path], key: bytes | None = None) -> Report:
+    """Check rotated files together, oldest first, so that the seams between them are checked too."""
+    verifier = _Verifier(Ed25519PublicKey.from_public_bytes(key) if key is not None else None)
+    for path in paths:
+        verifier.read(Path(path))
+    return verifier.finish()
+
+
+class _Verifier:
+    def __init__(self, key: Ed25519PublicKey | None) -> None:
+        self._key = key
+        self._report = Report(signatures_checked=key is not None)
+        self._writers: dict[str, _Writer] = {}
+        self._path = ""
+        self._number = 0
+
+    def read(self, path: Path) -> None:
+        self._path = str(path)
+        for self._number, line in _lines(path):
+            self._report.lines += 1
+            self._line(line)
+
+    def finish(self) -> Report:
+        report = self._report
+        report.writers = len(self._writers)
+        report.open_ends = tuple(
+            OpenEnd(name, writer.line, writer.seq, writer.unsigned)
+            for name, writer in self._writers.items()
+            if not writer.closed
+        )
+        return report
+
+    def _line(self, line: bytes) -> None:
+        whole = line.endswith(b"\n")
+        line = line.removesuffix(b"\n")
+        parsed = _parse(line)
+        if parsed is None and not line.endswith(TORN_MARK) and (start := line.rfind(LINE_START)) > 0:
+            # A crash cut a line off, and another writer's next line followed on the same row.
+            self._report.torn.append(self._number)
+            line = line[start:]
+            parsed = _parse(line)
+        if parsed is not None and parsed.chain is not None:
+            self._chained(parsed.type, parsed.chain, line)
+        elif parsed is not None:
+            self._found("inserted", self._number, "", 0, "the line carries no chain")
+        elif line.endswith(TORN_MARK) or not whole:
+            self._report.torn.append(self._number)
+        else:
+            self._found("unreadable", self._number, "", 0, "the line is not a record")
+
+    def _chained(self, kind: str, link: _Link, line: bytes) -> None:
+        writer = self._writers.get(link.writer)
+        if writer is None:
+            writer = self._writers[link.writer] = _Writer()
+            self._check_after(link)
+        if link.seq <= writer.seq:
+            self._out_of_order(link)
+            return
+        if link.seq > writer.seq + 1:
+            self._gap(link, writer)
+        elif link.prev != writer.hash:
+            self._broken(link, writer)
+        if writer.closed:
+            self._found(
+                "inserted", self._number, link.writer, link.seq, "the writer had already closed its chain"
+            )
+        writer.line, writer.seq = self._number, link.seq
+        writer.hash = sha256(line).hexdigest()
+        self._signature(kind, link, writer)
+
+    def _signature(self, kind: str, link: _Link, writer: _Writer) -> None:
+        if kind != "checkpoint":
+            writer.unsigned += 1
+            return
+        self._report.checkpoints += 1
+        if self._key is not None and not _signed(self._key, link):
+            self._found(
+                "forged",
+                self._number,
+                link.writer,
+                link.seq,
+                "the checkpoint's signature is not by this device",
+            )
+            return
+        writer.unsigned = 0
+        writer.closed = link.closed
+
+    def _check_after(self, link: _Link) -> None:
+        """A writer that continues another saw that one's last line; it must still be its last."""
+        after = link.after
+        before = self._writers.get(after.writer) if after else None
+        if after is None or before is None:
+            return
+        if before.seq < after.seq:
+            text = f"the writer's last lines, {before.seq + 1} to {after.seq}, are missing"
+            self._found("removed", self._number, after.writer, before.seq + 1, text, until=after.seq)
+        elif before.seq == after.seq and before.hash != after.hash:
+            self._found(
+                "changed", before.line, after.writer, after.seq, "the line is not the one its writer wrote"
+            )
+
+    def _gap(self, link: _Link, writer: _Writer) -> None:
+        first, last = writer.seq + 1, link.seq - 1
+        which = f"line {first}" if first == last else f"lines {first} to {last}"
+        text = f"the writer's {which} should stand before this line"
+        self._found("removed", self._number, link.writer, first, text, until=last)
+
+    def _broken(self, link: _Link, writer: _Writer) -> None:
+        if writer.seq == 0:
+            self._found(
+                "changed", self._number, link.writer, link.seq, "the first line does not start a chain"
+            )
+            return
+        text = f"the writer's next line, {self._number}, was written after a different text"
+        self._found("changed", writer.line, link.writer, writer.seq, text)
+
+    def _out_of_order(self, link: _Link) -> None:
+        for problem in self._report.problems:
+            if (
+                problem.kind == "removed"
+                and problem.writer == link.writer
+                and problem.seq <= link.seq <= problem.until
+            ):
+                problem.kind = "reordered"
+                problem.text += f"; it stands at line {self._number}"
+                return
+        self._found(
+            "reordered",
+            self._number,
+            link.writer,
+            link.seq,
+            "the writer's lines are repeated or out of order",
+        )
+
+    def _found(self, kind: Kind, line: int, writer: str, seq: int, text: str, *, until: int = 0) -> None:
+        self._report.problem_count += 1
+        if len(self._report.problems) < MOST_PROBLEMS:
+            self._report.problems.append(Problem(kind, self._path, line, writer, seq, text, until))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(LONGEST_LINE):
+            number += 1
+            yield number, line
+
+
+def _parse(line: bytes) -> _Line | None:
+    try:
+        return _decode(line)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+
+
+def _signed(key: Ed25519PublicKey, link: _Link) -> bool:
+    try:
+        key.verify(bytes.fromhex(link.sig or ""), signed_bytes(link.writer, link.seq, link.prev, link.closed))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
