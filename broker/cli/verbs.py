@@ -1,0 +1,240 @@
+"""The commands that are one request: status, read, write, patch, delete, list, scan, unwrap, path-help, version."""
+
+from typing import Any
+
+from broker.cli.argvsecret import secret_argument
+from broker.cli.data import Data, parse_data
+from broker.cli.flags import Command, Flag, UsageError
+from broker.cli.invocation import Failure, Invocation
+from broker.cli.output import print_keys, print_pairs, print_reply, print_structure, warn_of
+
+PAGING = (
+    Flag("after", "Start after this name."),
+    Flag("limit", "Return at most this many names.", "number"),
+    Flag("detailed", "Print what the server knows about each name.", "switch"),
+)
+FORCE = Flag("force", "Write even without data.", "switch", aliases=("f",))
+
+
+def status(run: Invocation) -> int:
+    """Print the seal status. Returns 0 if unsealed, 2 if sealed, 1 if there is no answer."""
+    try:
+        body = run.client.request("GET", "sys/seal-status").body
+        leader = {} if body.get("sealed") else _leader(run)
+    except Exception as error:
+        from broker.client import ClientError
+
+        if isinstance(error, ClientError):
+            raise Failure(f"Error checking seal status: {error}", 1) from None
+        raise
+    print_status(run, body, leader)
+    return 2 if body.get("sealed") else 0
+
+
+def print_status(run: Invocation, body: Data, leader: Data | None = None) -> None:
+    """Print a seal status as Vault does, and the groups of custodians where the server has them."""
+    if run.format != "table":
+        print_structure(run, body | (leader or {}))
+        return
+    print_pairs(status_rows(body, leader or {}))
+
+
+def status_rows(body: Data, leader: Data) -> list[tuple[str, Any]]:
+    """The rows of a seal status table."""
+    recovery = body.get("recovery_seal")
+    rows = [
+        ("Recovery Seal Type" if recovery else "Seal Type", body.get("type")),
+        ("Initialized", body.get("initialized")),
+        ("Sealed", body.get("sealed")),
+        ("Total Recovery Shares" if recovery else "Total Shares", body.get("n")),
+        ("Threshold", body.get("t")),
+    ]
+    if body.get("sealed"):
+        rows += [("Unseal Progress", f"{body.get('progress', 0)}/{body.get('t', 0)}")]
+        rows += [(f"  {name}", progress) for name, progress in group_rows(body)]
+        rows += [("Unseal Nonce", body.get("nonce") or "")]
+    names = {"version": "Version", "commit_date": "Commit Date", "storage_type": "Storage Type"}
+    names |= {"cluster_name": "Cluster Name", "cluster_id": "Cluster ID"}
+    rows += [(title, body[name]) for name, title in names.items() if body.get(name)]
+    if "ha_enabled" in leader:
+        rows += _leader_rows(leader)
+    return rows
+
+
+def group_rows(body: Data) -> list[tuple[str, str]]:
+    """Each group's name and progress, where the seal status tells them."""
+    groups = body.get("groups") or body.get("secret_groups") or []
+    return [
+        (
+            str(group.get("name") or f"group {number}"),
+            f"{group.get('progress', 0)}/{group.get('threshold', 0)}",
+        )
+        for number, group in enumerate(groups, 1)
+        if isinstance(group, dict)
+    ]
+
+
+def _leader(run: Invocation) -> Data:
+    from broker.client import ApiError
+
+    try:
+        return run.client.request("GET", "sys/leader").body
+    except ApiError:
+        return {}
+
+
+def _leader_rows(leader: Data) -> list[tuple[str, Any]]:
+    if not leader.get("ha_enabled"):
+        return [("HA Enabled", False)]
+    rows: list[tuple[str, Any]] = [("HA Enabled", True), ("HA Cluster", leader.get("leader_cluster_address"))]
+    rows.append(("HA Mode", "active" if leader.get("is_self") else "standby"))
+    return rows + [("Active Since", leader.get("active_time"))] * bool(leader.get("is_self"))
+
+
+def read(run: Invocation) -> int:
+    """Read a path; exit code 2 if nothing is there."""
+    path, *words = run.rest
+    with run.doing(f"reading {path}"):
+        reply = run.client.read(path, **{key: str(value) for key, value in parse_data(words).items()})
+    if reply is None:
+        raise Failure(f"No value found at {path}")
+    return print_reply(run, reply)
+
+
+def write(run: Invocation) -> int:
+    """Write data to a path."""
+    path, data = _target(run)
+    with run.doing(f"writing data to {path}"):
+        reply = run.client.write(path, data)
+    return print_written(run, reply, f"Success! Data written to: {path}")
+
+
+def patch(run: Invocation) -> int:
+    """Change some fields at a path."""
+    path, data = _target(run)
+    with run.doing(f"writing data to {path}"):
+        reply = run.client.patch(path, data)
+    return print_written(run, reply, f"Success! Data written to: {path}")
+
+
+def print_written(run: Invocation, reply: Any, success: str) -> int:
+    """Print what a write answered, or that it succeeded if it answered nothing."""
+    if reply.data or reply.auth or reply.wrap_info:
+        return print_reply(run, reply)
+    warn_of(run, reply)
+    run.say(success)
+    return 0
+
+
+def _target(run: Invocation) -> tuple[str, Data]:
+    path, *words = run.rest
+    if not words and not run.given.switch("force"):
+        raise UsageError("Must supply data or use -force")
+    return path, parse_data(words)
+
+
+def delete(run: Invocation) -> int:
+    """Delete what is at a path."""
+    path, *words = run.rest
+    with run.doing(f"deleting {path}"):
+        reply = run.client.delete(path, **{key: str(value) for key, value in parse_data(words).items()})
+    return print_written(run, reply, f"Success! Data deleted (if it existed) at: {path}")
+
+
+def listing(run: Invocation) -> int:
+    """List or scan below a path; exit code 2 if there is nothing."""
+    path = run.rest[0].rstrip("/")
+    scanning = run.name.endswith("scan")
+    with run.doing(f"{'scanning' if scanning else 'listing'} {path}"):
+        ask = run.client.scan if scanning else run.client.list
+        reply = ask(path + "/", **paging(run))
+    return print_listing(run, reply, path, scanning=scanning)
+
+
+def paging(run: Invocation) -> dict[str, str]:
+    """The query of a listing in pages."""
+    after, limit = run.given.text("after"), run.given.number("limit")
+    return ({"after": after} if after else {}) | ({"limit": str(limit)} if limit else {})
+
+
+def print_listing(run: Invocation, reply: Any, path: str, *, scanning: bool = False) -> int:
+    """Print the names in an answer; exit code 2 if there are none."""
+    if reply is None or (not reply.keys and not reply.wrap_info):
+        if run.format != "table":
+            print_structure(run, {})
+            return 2
+        raise Failure(f"No entries found at {path}" if scanning else f"No value found at {path}")
+    if reply.wrap_info:
+        return print_reply(run, reply)
+    warn_of(run, reply)
+    if run.given.switch("detailed") and reply.data.get("key_info"):
+        print_structure(run, reply.data["key_info"])
+    else:
+        print_keys(run, reply.keys)
+    return 0
+
+
+def unwrap(run: Invocation) -> int:
+    """Fetch what a wrapping token holds; without an argument, the token in use is the wrapping token."""
+    if run.rest:
+        token = secret_argument(run, run.rest[0], "Wrapping token")
+        client = run.client
+        with run.doing("unwrapping"):
+            # Sent in the body when we have a token of our own, else as the token itself.
+            if client.token:
+                return print_reply(run, client.write("sys/wrapping/unwrap", {"token": token.reveal()}))
+            client.token = token
+    with run.doing("unwrapping"):
+        return print_reply(run, run.client.write("sys/wrapping/unwrap"))
+
+
+def path_help(run: Invocation) -> int:
+    """Print the server's help on a path."""
+    path = run.rest[0]
+    with run.doing("retrieving help"):
+        reply = run.client.read(path, help="1")
+    if reply is None:
+        raise Failure(f"No help for {path}")
+    if run.format == "table":
+        print(str(reply.body.get("help", "")).rstrip())
+    else:
+        print_structure(run, reply.body)
+    return 0
+
+
+def version(_run: Invocation) -> int:
+    """Print our version."""
+    from importlib.metadata import version as installed
+
+    print(f"Broker v{installed('broker')}")
+    return 0
+
+
+STATUS = Command(
+    status, "status [options]", "Print seal and HA status.\nExit code 0: unsealed, 2: sealed, 1: error."
+)
+READ = Command(read, "read [options] PATH [K=V...]", "Read data and retrieve secrets.", arguments=(1, None))
+WRITE = Command(
+    write,
+    "write [options] PATH [DATA K=V...]",
+    'Write data. "@" reads a value or a whole JSON object from a file, "-" from stdin:\n\n'
+    "    broker write auth/userpass/users/bob password=-\n    broker write secret/raw @data.json",
+    (FORCE,),
+    (1, None),
+)
+PATCH = Command(
+    patch, "patch [options] PATH [DATA K=V...]", "Change some fields by merge patch.", (FORCE,), (1, None)
+)
+DELETE = Command(delete, "delete [options] PATH", "Delete secrets and configuration.", arguments=(1, None))
+LIST = Command(listing, "list [options] PATH", "List data or secrets.", PAGING, (1, 1))
+SCAN = Command(listing, "scan [options] PATH", "List data or secrets at any depth.", PAGING, (1, 1))
+UNWRAP = Command(
+    unwrap,
+    "unwrap [options] [TOKEN | - | @FILE]",
+    "Fetch what a wrapping token holds. It works once.",
+    arguments=(0, 1),
+)
+PATH_HELP = Command(
+    path_help, "path-help [options] PATH", "Print the server's help on a path.", arguments=(1, 1)
+)
+VERSION = Command(version, "version", "Print the version.", connects=False, prints=False)
