@@ -6,11 +6,13 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 
+from broker.plugin.errors import ConfigError
 from broker.server import arbiter
+from broker.server.dev import DevBootstrap
 from broker.server.logs import ServerLogger
-from broker.server.nodepage import NodePage
+from broker.server.nodepage import NodePage, PageLockError
 from broker.server.settings import ServerConfig
-from broker.server.setup import CreateApp
+from broker.server.setup import CreateApp, WorkerSetup
 from broker.server.sockets import ListeningSocket
 from broker.server.worker import BrokerWorker
 
@@ -29,12 +31,16 @@ class BrokerApplication(BaseApplication):  # type: ignore[misc]  # gunicorn has 
         create_app: CreateApp,
         *,
         node: NodePage | None = None,
+        shared: object = None,
+        bootstrap: DevBootstrap | None = None,
         banner: Banner = lambda listeners: (),
         reread: Callable[[], None] = lambda: None,
     ) -> None:
         self.config = config
         self.create_app = create_app
-        self.node = node or NodePage(lock_memory=not config.disable_mlock)
+        self.node = node or _node_page(config)
+        self.shared = shared
+        self.bootstrap = bootstrap
         self.banner = banner
         self.reread = reread
         super().__init__()
@@ -76,6 +82,27 @@ class BrokerApplication(BaseApplication):  # type: ignore[misc]  # gunicorn has 
     def run(self) -> None:
         """Serve until told to stop, then exit the process. Raises: SystemExit."""
         arbiter.BrokerArbiter(self).run()
+
+    def setup_for(self, index: int) -> WorkerSetup:
+        """What worker ``index`` hands to the application."""
+        return WorkerSetup(self.config, self.node, index, self.shared)
+
+    def announce_start(self, listeners: Sequence[ListeningSocket]) -> None:
+        """Listening: initialise a development server, then say where and how we run."""
+        for line in self.banner(listeners):
+            print(line, flush=True)
+        if self.bootstrap is not None:
+            self.bootstrap.run(self.setup_for(0))
+            print(self.bootstrap.notice(listeners), flush=True)
+
+
+def _node_page(config: ServerConfig) -> NodePage:
+    try:
+        return NodePage(lock_memory=not config.disable_mlock)
+    except PageLockError as error:
+        raise ConfigError(
+            "the node page cannot be locked in memory: allow it (RLIMIT_MEMLOCK of at least 1 MiB) or set disable_mlock = true"
+        ) from error
 
 
 def serve(config: ServerConfig, create_app: CreateApp, **options: Any) -> None:

@@ -1,7 +1,7 @@
 """The parent process: owns the sockets and the node page, keeps the workers running, serves nothing itself."""
 
+import gc
 import logging
-import os
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +74,5 @@ def child_exit(arbiter: BrokerArbiter, worker: Any) -> None:
 
 def when_ready(arbiter: BrokerArbiter) -> None:
     """Listening; the workers come next."""
-    for line in arbiter.app.banner(arbiter.LISTENERS):
-        print(line, flush=True)
-    log.debug("arbiter %d is ready", os.getpid())
+    gc.freeze()  # what is there by now is shared with the workers; a collection must not touch, and copy, it
+    arbiter.app.announce_start(arbiter.LISTENERS)

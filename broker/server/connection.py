@@ -6,8 +6,8 @@ from typing import Any, Protocol, cast
 from urllib.parse import unquote_to_bytes
 
 from gunicorn.asgi.websocket import WebSocketProtocol
-from gunicorn_h1c import H1CProtocol, LimitRequestHeaders, LimitRequestLine, ParseError
-from gunicorn_h1c._protocol import ParseError as ProtocolParseError
+from gunicorn_h1c import H1CProtocol, LimitRequestHeaders, LimitRequestLine, ParseError  # type: ignore[import-untyped]
+from gunicorn_h1c._protocol import ParseError as ProtocolParseError  # type: ignore[import-untyped]
 
 from broker.server.exchange import Exchange, plain_answer
 from broker.server.limits import Limits
@@ -27,7 +27,7 @@ class ConnectionHost(Protocol):
     """What a connection needs of its worker."""
 
     loop: asyncio.AbstractEventLoop
-    app: ASGIApp
+    asgi: ASGIApp
     draining: bool
     requests: int
 
@@ -231,7 +231,7 @@ class HttpConnection(asyncio.Protocol):
     async def _run(self, exchange: Exchange) -> None:
         self._host.requests += 1
         try:
-            await self._host.app(exchange.scope, exchange.receive, exchange.send)
+            await self._host.asgi(exchange.scope, exchange.receive, exchange.send)
         except Exception:
             log.exception("unhandled error in the application")
         if self._lingering or self._transport is None:
@@ -274,7 +274,7 @@ class HttpConnection(asyncio.Protocol):
             "subprotocols": [part.strip() for part in offered.split(",") if part.strip()],
         }
         self.deadline = NEVER
-        self._websocket = WebSocketProtocol(self._transport, scope, self._host.app, log)
+        self._websocket = WebSocketProtocol(self._transport, scope, self._host.asgi, log)
         self._websocket.feed_data(self._parser.remaining() + bytes(self._ahead))
         try:
             await self._websocket.run()

@@ -14,7 +14,7 @@ class _Plain(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s [%(levelname)s] %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  # logging's name
         return f"{super().formatTime(record, datefmt)}.{int(record.msecs):03d}Z"
@@ -62,6 +62,9 @@ class ServerLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
     def info(self, msg: str, *args: Any, **kwargs: Any) -> None:
         """gunicorn tells its life at info; that is detail here."""
         self.error_log.debug(msg, *args, **kwargs)
+
+    def debug(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """gunicorn's own details, its hundred settings among them, help nobody here."""
 
 
 class _JsonLogger(ServerLogger):

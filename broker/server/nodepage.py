@@ -28,7 +28,8 @@ _NAME_LIMIT = 56
 _GENERATION, _KEY_PRESENT = 0, 1
 _KEY_AT = 2 * 8
 _SHARED = (_KEY_AT + KEY_SIZE) // 8
-_WORKERS = _SHARED + SHARED_COUNTERS
+_READY = _SHARED + SHARED_COUNTERS
+_WORKERS = _READY + 1
 _TENANTS = _WORKERS + WORKER_SLOTS
 _BLOBS_AT = (_TENANTS + TENANT_SLOTS) * 8
 _BLOB_HEAD = 8 + _NAME_LIMIT  # 4 bytes length + 1, 1 byte name length, padding, then the name
@@ -206,6 +207,14 @@ class NodePage:
     def connections(self, workers: int) -> list[int]:
         """Open connections of workers 0..workers-1."""
         return self._words[_WORKERS : _WORKERS + workers].tolist()
+
+    def mark_ready(self) -> None:
+        """A worker has begun to serve."""
+        self._words[_READY] = 1
+
+    def was_ready(self) -> bool:
+        """True once any worker of this node has served."""
+        return bool(self._words[_READY])
 
     def __repr__(self) -> str:
         return f"<NodePage pid={os.getpid()} generation={self.seal_generation()}>"

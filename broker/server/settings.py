@@ -15,7 +15,6 @@ __all__ = [
     "AuditStanza",
     "FileMode",
     "ListenerConfig",
-    "Percent",
     "SealStanza",
     "ServerConfig",
     "StorageStanza",
@@ -59,7 +58,6 @@ class ListenerConfig:
     x_forwarded_for_reject_not_authorized: bool = True
     x_forwarded_for_reject_not_present: bool = True
 
-    require_request_header: bool = False
     redact_addresses: bool = False
     redact_cluster_name: bool = False
     redact_version: bool = False

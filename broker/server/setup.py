@@ -21,12 +21,14 @@ ReloadHook = Callable[[], Awaitable[None] | None]
 class WorkerSetup:
     """One worker's view of the node.
 
-    ``index`` is 0..workers-1; a replacement takes the index of the worker that died.
+    ``index`` is 0..workers-1; a replacement takes the index of the worker that died. ``shared`` is whatever the
+    application prepared in the arbiter, before the workers were forked.
     """
 
     config: ServerConfig
     node: NodePage
     index: int = 0
+    shared: object = None
     reload_hooks: list[ReloadHook] = field(default_factory=list, repr=False)
 
     def on_reload(self, hook: ReloadHook) -> None:

@@ -5,16 +5,20 @@ import inspect
 import logging
 import os
 import signal
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
+from gunicorn.arbiter import Arbiter
 from gunicorn.workers.gasgi import ASGIWorker
 
+from broker.plugin.errors import BrokerError
 from broker.server.accept import Acceptor
 from broker.server.connection import HttpConnection
 from broker.server.gcpace import GcPace
 from broker.server.hardening import die_with_parent, harden, lock_all_memory
 from broker.server.limits import Limits
-from broker.server.setup import ASGIApp, WorkerSetup
+from broker.server.setup import ASGIApp
 from broker.server.sockets import ListeningSocket
 
 if TYPE_CHECKING:
@@ -31,8 +35,6 @@ _FAIR_LEAD = 2  # connections a worker may be ahead before it lets the others ac
 class BrokerWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
     """Serves one application on all listeners. Signals: TERM stops gracefully, HUP and USR1 reload."""
 
-    SIGNALS = (*ASGIWorker.SIGNALS,)
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.index = 0
@@ -40,6 +42,7 @@ class BrokerWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         self.requests = 0
         self._connections: set[HttpConnection] = set()
         self._acceptors: list[Acceptor] = []
+        self._failed = False
         self._reloads: set[asyncio.Task[None]] = set()
         self._broker: BrokerApplication = self.app
 
@@ -58,9 +61,12 @@ class BrokerWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def load_wsgi(self) -> None:
         """Build the application: after the fork, so that it owns its threads and files."""
-        self._setup = WorkerSetup(self._broker.config, self._broker.node, self.index)
-        self.app: ASGIApp = self._broker.create_app(self._setup)
-        self.asgi = self.app
+        self._setup = self._broker.setup_for(self.index)
+        try:
+            self.asgi: ASGIApp = self._broker.create_app(self._setup)
+        except BrokerError as error:
+            log.error("cannot start: %s", error)
+            sys.exit(self._failure_status())
         self._pace = GcPace()
 
     def init_signals(self) -> None:
@@ -70,6 +76,19 @@ class BrokerWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         for number in (signal.SIGHUP, signal.SIGUSR1):
             self.loop.add_signal_handler(number, self._on_reload_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM))
+
+    def run(self) -> None:
+        """Serve until stopped."""
+        super().run()
+        if self._failed:
+            sys.exit(self._failure_status())
+
+    def _failure_status(self) -> int:
+        """A server whose first workers cannot start ends; one that has served keeps trying, once a second."""
+        if not self._broker.node.was_ready():
+            return int(Arbiter.WORKER_BOOT_ERROR)
+        time.sleep(1.0)
+        return 1
 
     def handle_exit_signal(self) -> None:
         """SIGTERM: finish what was begun."""
@@ -84,10 +103,11 @@ class BrokerWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
     async def _serve(self) -> None:
         lifespan = await self._start_lifespan()
         if lifespan is None:
-            self.exit_code = 1
+            self._failed = True
             return
         self.lifespan = lifespan
         self._open_listeners()
+        self._broker.node.mark_ready()
         log.info("worker %d ready", self.index)
         while self.alive:
             self.notify()

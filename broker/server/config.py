@@ -1,0 +1,289 @@
+"""Reading the server's configuration: files in, settings out, one line for every mistake."""
+
+import dataclasses
+import re
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn, TypeVar
+
+from broker.plugin.errors import ConfigError
+from broker.server.convert import Mismatch, convert
+from broker.server.settings import AuditStanza, ListenerConfig, SealStanza, ServerConfig, StorageStanza
+from broker.server.sockets import split_address
+from broker.server.syntax import ConfigSyntaxError, Entry, Node, Object, read_hcl, read_json
+
+__all__ = ["load_config"]
+
+T = TypeVar("T")
+_SIZE_LIMIT: Final = 4 * 1024 * 1024
+_MAX_WORKERS: Final = 128
+
+# Keys of the field's files that mean nothing here; they are named at startup instead of refused.
+_IGNORED: Final = frozenset(
+    re.findall(
+        r"\w+",
+        """administrative_namespace_path cache_size detect_deadlocks disable_cache disable_clustering disable_indexing
+    disable_performance_standby disable_printable_check disable_sealwrap disable_standby_reads enable_ui
+    license_path log_rotate_bytes log_rotate_duration log_rotate_max_files plugin_auto_download
+    plugin_auto_register plugin_download_behavior plugin_file_permissions plugin_file_uid
+    service_registration user_lockout""",
+    )
+)
+_IGNORED_IN_LISTENER: Final = frozenset(
+    re.findall(
+        r"\w+",
+        """disable_request_limiter inflight_requests_logging max_json_array_element_count max_json_depth
+    max_json_object_entry_count max_json_string_value_length profiling purpose role
+    tls_prefer_server_cipher_suites""",
+    )
+)
+# Stanzas with a class of their own, or with a meaning that the type alone does not give.
+_STANZAS: Final = ("listener", "storage", "backend", "seal", "audit")
+_NOT_SETTINGS: Final = frozenset({"listeners", "seals", "dev", "ignored", *_STANZAS})
+
+
+def load_config(paths: Sequence[Path]) -> ServerConfig:
+    """Read files and folders (``*.hcl`` and ``*.json`` by name), later ones over earlier ones.
+
+    Listeners, seals and audit devices add up; of everything else the last one counts.
+    Raises: ConfigError, one line: file, line number, what was expected.
+    """
+    draft = _Draft()
+    for path in paths:
+        for file in _files(path):
+            draft.add(file, _read(file))
+    return draft.finish()
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(file for file in path.iterdir() if file.suffix in (".hcl", ".json") and file.is_file())
+    if not found:
+        raise ConfigError(f"{path}: expected at least one .hcl or .json file in this folder")
+    return found
+
+
+def _read(file: Path) -> Object:
+    try:
+        raw = file.read_bytes()
+        if len(raw) > _SIZE_LIMIT:
+            raise ConfigError(f"{file}: expected a file of at most 4 MiB")
+        text = raw.decode("utf-8")
+        as_json = file.suffix == ".json" or text.lstrip().startswith("{")
+        return read_json(text) if as_json else read_hcl(text)
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{file}:{line}: expected UTF-8 text") from error
+    except ConfigSyntaxError as error:
+        raise ConfigError(f"{file}:{error.line}: {error.expected}") from error
+
+
+@dataclasses.dataclass(slots=True)
+class _Draft:
+    """What the files said so far."""
+
+    values: dict[str, Any] = dataclasses.field(default_factory=dict)
+    listeners: list[ListenerConfig] = dataclasses.field(default_factory=list)
+    seals: list[SealStanza] = dataclasses.field(default_factory=list)
+    audit: list[AuditStanza] = dataclasses.field(default_factory=list)
+    ignored: list[str] = dataclasses.field(default_factory=list)
+    storage: StorageStanza | None = None
+    file: Path = Path()
+
+    def add(self, file: Path, content: Object) -> None:
+        """Take over one file."""
+        self.file = file
+        stanzas: dict[str, Callable[[Entry], None]] = {
+            "listener": self._add_listener,
+            "storage": self._add_storage,
+            "backend": self._add_storage,
+            "seal": self._add_seal,
+            "audit": self._add_audit,
+        }
+        settings = Object([entry for entry in content.entries if entry.key not in stanzas])
+        found = self._settings(
+            settings, ServerConfig, _IGNORED, skip=_NOT_SETTINGS, where="the configuration"
+        )
+        self.values.update(found)
+        storages = 0
+        for entry in content.entries:
+            if entry.key in stanzas:
+                storages += entry.key in ("storage", "backend")
+                if storages > 1:
+                    self._fail(entry.line, "expected one storage stanza, found another")
+                stanzas[entry.key](entry)
+
+    def finish(self) -> ServerConfig:
+        """Everything together. Raises: ConfigError if a part is missing."""
+        if self.storage is None:
+            raise ConfigError(
+                f'{self.file}: expected a storage stanza, like: storage "sqlite" {{ path = "..." }}'
+            )
+        if not self.listeners:
+            raise ConfigError(f'{self.file}: expected a listener stanza, like: listener "tcp" {{ ... }}')
+        return ServerConfig(
+            listeners=tuple(self.listeners),
+            storage=self.storage,
+            seals=tuple(self.seals),
+            audit=tuple(self.audit),
+            ignored=tuple(self.ignored),
+            **self.values,
+        )
+
+    # -- stanzas ---------------------------------------------------------------------------------------------
+
+    def _add_listener(self, entry: Entry) -> None:
+        for label, line, body in self._labelled(entry, 'listener "tcp" or listener "unix"'):
+            if label not in ("tcp", "unix"):
+                self._fail(line, f'expected listener "tcp" or "unix", found "{label}"')
+            body = self._lift_telemetry(body)
+            values = self._settings(
+                body, ListenerConfig, _IGNORED_IN_LISTENER, skip={"kind"}, where="a listener"
+            )
+            if label == "unix" and "address" not in values:
+                self._fail(line, "expected an address: the path of the socket")
+            config = ListenerConfig(kind="unix" if label == "unix" else "tcp", **values)
+            self._check_listener(config, line, {entry.key: entry.line for entry in body.entries})
+            self.listeners.append(config)
+
+    def _lift_telemetry(self, body: Object) -> Object:
+        """``telemetry { unauthenticated_metrics_access = true }`` inside a listener is one of its settings."""
+        lifted: list[Entry] = []
+        for entry in body.entries:
+            if entry.key == "telemetry":
+                lifted += [inner for block in self._blocks(entry.node) for inner in block.entries]
+            else:
+                lifted.append(entry)
+        return Object(lifted)
+
+    def _check_listener(self, config: ListenerConfig, line: int, lines: Mapping[str, int]) -> None:
+        def fail(key: str, expected: str) -> NoReturn:
+            self._fail(lines.get(key, line), expected)
+
+        if config.kind == "tcp":
+            try:
+                split_address(config.address)
+            except ValueError:
+                fail("address", 'expected an address like "127.0.0.1:8200" or "[::1]:8200"')
+        if config.tls and not (config.tls_cert_file and config.tls_key_file):
+            fail("", "expected tls_cert_file and tls_key_file, or tls_disable = true")
+        if config.tls_require_and_verify_client_cert and not config.tls_client_ca_file:
+            fail(
+                "tls_require_and_verify_client_cert",
+                "expected tls_client_ca_file to verify client certificates by",
+            )
+        if config.tls_require_and_verify_client_cert and config.tls_disable_client_certs:
+            fail("tls_disable_client_certs", "expected client certificates to be either required or disabled")
+        if config.tls_min_version > config.tls_max_version:
+            fail("tls_min_version", "expected tls_min_version not above tls_max_version")
+
+    def _add_storage(self, entry: Entry) -> None:
+        stanzas = list(self._labelled(entry, 'a storage type, like: storage "sqlite" { ... }'))
+        if len(stanzas) != 1:
+            self._fail(entry.line, "expected one storage type")
+        label, _line, body = stanzas[0]
+        self.storage = StorageStanza(label, self._plain(body))
+
+    def _add_seal(self, entry: Entry) -> None:
+        for label, line, body in self._labelled(entry, 'a seal type, like: seal "awskms" { ... }'):
+            settings = self._plain(body)
+            node = next((inner.node for inner in body.entries if inner.key == "disabled"), Node(False, line))
+            settings.pop("disabled", None)
+            self.seals.append(SealStanza(label, settings, disabled=self._value("disabled", bool, node)))
+
+    def _add_audit(self, entry: Entry) -> None:
+        for kind, _line, inner in self._labelled(entry, 'a type and a path: audit "file" "name" { ... }'):
+            for deeper in inner.entries:
+                wanted = 'a type and a path: audit "file" "name" { ... }'
+                for path, line, body in self._labelled_by(deeper, wanted):
+                    values = self._settings(
+                        body, AuditStanza, frozenset(), skip={"type", "path"}, where="audit"
+                    )
+                    if any(other.path == path for other in self.audit):
+                        self._fail(line, f'expected another path, "{path}" is taken')
+                    values["options"] = {
+                        key: _option(value) for key, value in values.get("options", {}).items()
+                    }
+                    self.audit.append(AuditStanza(kind, path, **values))
+
+    # -- pieces ----------------------------------------------------------------------------------------------
+
+    def _blocks(self, node: Node) -> Iterator[Object]:
+        """A block, or a list of blocks, as JSON writes repeated ones."""
+        if isinstance(node.value, tuple):
+            for item in node.value:
+                yield from self._blocks(item)
+        elif isinstance(node.value, Object):
+            yield node.value
+        else:
+            self._fail(node.line, f"expected a block in braces, found {node.describe()}")
+
+    def _labelled(self, entry: Entry, wanted: str) -> Iterator[tuple[str, int, Object]]:
+        for outer in self._blocks(entry.node):
+            if not outer.entries:
+                self._fail(entry.line, f"expected {wanted}")
+            for label in outer.entries:
+                yield from self._labelled_by(label, wanted)
+
+    def _labelled_by(self, label: Entry, wanted: str) -> Iterator[tuple[str, int, Object]]:
+        if not isinstance(label.node.value, (Object, tuple)):
+            self._fail(label.line, f"expected {wanted}")
+        for body in self._blocks(label.node):
+            yield label.key, label.line, body
+
+    def _settings(
+        self, body: Object, shape: type, ignored: frozenset[str], *, skip: typing.Collection[str], where: str
+    ) -> dict[str, Any]:
+        """The keys of one block, each as the type its field is annotated with."""
+        hints = {name: hint for name, hint in typing.get_type_hints(shape).items() if name not in skip}
+        seen: dict[str, int] = {}
+        values: dict[str, Any] = {}
+        for entry in body.entries:
+            if entry.key in seen:
+                self._fail(
+                    entry.line, f"expected {entry.key} once, it is already set on line {seen[entry.key]}"
+                )
+            seen[entry.key] = entry.line
+            if entry.key in ignored:
+                self.ignored.append(entry.key)
+            elif entry.key not in hints:
+                self._fail(
+                    entry.line,
+                    f"expected a key of {where}, {entry.key!r} is not one{_hint(entry.key, hints)}",
+                )
+            elif entry.node.value is not None:
+                values[entry.key] = self._value(entry.key, hints[entry.key], entry.node)
+        return values
+
+    def _value(self, key: str, wanted: Any, node: Node) -> Any:
+        try:
+            value = convert(wanted, node)
+        except Mismatch as error:
+            self._fail(node.line, f"expected {key} to be {error}, found {node.describe()}")
+        if key == "workers" and not 1 <= value <= _MAX_WORKERS:
+            self._fail(node.line, f"expected workers to be 1 to {_MAX_WORKERS}")
+        return value
+
+    def _plain(self, body: Object) -> dict[str, Any]:
+        plain = Node(body, 0).plain()
+        assert isinstance(plain, dict)
+        return plain
+
+    def _fail(self, line: int, expected: str) -> NoReturn:
+        raise ConfigError(f"{self.file}:{line}: {expected}")
+
+
+def _option(value: object) -> str:
+    """Device options are strings; files also write them bare."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _hint(key: str, known: Mapping[str, Any]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(key, known, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
