@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from broker.barrier import envelope
-from broker.plugin.errors import ConfigError, InvalidRequest, Tampered
+from broker.barrier import encoding, envelope
+from broker.plugin.errors import InvalidRequest, Tampered
 
 Random = Callable[[int], bytes]
 """Returns that many bytes from a cryptographic source, as ``os.urandom`` does."""
@@ -36,9 +36,9 @@ class RotateConfig(msgspec.Struct, frozen=True):
     def checked(self) -> "RotateConfig":
         """Return itself. Raises: InvalidRequest naming the limit."""
         if not MIN_OPERATIONS <= self.max_operations <= MAX_OPERATIONS:
-            raise InvalidRequest(f"max_operations must be between {MIN_OPERATIONS} and {MAX_OPERATIONS}")
+            raise InvalidRequest(f"max_operations must be in the range [{MIN_OPERATIONS},{MAX_OPERATIONS}]")
         if self.interval_seconds and self.interval_seconds < MIN_INTERVAL.total_seconds():
-            raise InvalidRequest("interval must be greater than or equal to 24 hours")
+            raise InvalidRequest("interval must be greater or equal to 24h0m0s")
         return self
 
 
@@ -128,20 +128,14 @@ class Keyring(msgspec.Struct, frozen=True):
 
     def encode(self) -> bytes:
         """Return the keyring in clear, as JSON: only ever on its way into ``wrap``."""
-        return msgspec.json.encode(self)
+        return encoding.encode(self)
 
     @classmethod
     def decode(cls, data: bytes) -> "Keyring":
         """Read ``encode``'s bytes. Raises: ConfigError for a newer format; Tampered for anything else."""
-        version = _version(data)
-        if version != 1:
-            raise ConfigError(f"the keyring is of format {version}; this version reads format 1")
-        try:
-            keyring = msgspec.json.decode(data, type=cls)
-        except msgspec.MsgspecError:
-            raise Tampered("the keyring is malformed") from None
+        keyring = encoding.decode(cls, data, PURPOSE)
         if not keyring.terms or [t.term for t in keyring.terms] != list(range(1, len(keyring.terms) + 1)):
-            raise Tampered("the keyring is malformed")
+            raise Tampered(f"stored entry at {PURPOSE!r} is malformed")
         return keyring
 
     def wrap(self, root_key: bytes) -> bytes:
@@ -152,17 +146,6 @@ class Keyring(msgspec.Struct, frozen=True):
     def unwrap(cls, root_key: bytes, sealed: bytes) -> "Keyring":
         """Undo ``wrap``. Raises: Tampered if the root key is another one or a bit has changed."""
         return cls.decode(envelope.unwrap(root_key, sealed, PURPOSE))
-
-
-class _Versioned(msgspec.Struct):
-    v: int
-
-
-def _version(data: bytes) -> int:
-    try:
-        return msgspec.json.decode(data, type=_Versioned).v
-    except msgspec.MsgspecError:
-        raise Tampered("the keyring is malformed") from None
 
 
 def utc_now() -> datetime:

@@ -35,10 +35,10 @@ _NO_PASSPHRASE: Final = b""
 
 Check = Literal["malformed", "checksum", "other ceremony", "duplicate"]
 _TEXTS: Final[dict[Check, str]] = {
-    "malformed": "the share is malformed: expected 33 words, or the same share in hex or base64",
+    "malformed": "'key' must be a share: 33 words, or the same share in hex or base64",
     "checksum": "the share's checksum is wrong: it was mistyped or damaged",
-    "other ceremony": "the share belongs to another ceremony: it is not one of the shares in force",
-    "duplicate": "the share was given already",
+    "other ceremony": "the share is from another ceremony: it is not one of the shares expected here",
+    "duplicate": "given key has already been provided during this operation",
 }
 
 
@@ -132,6 +132,11 @@ class Share:
     def slip39(self) -> Slip39Share:
         """Return the library's own object, value included."""
         return self._raw
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> "Share":
+        """Undo ``packed``. Raises: ShareRejected."""
+        return cls(_checked(_unpack(packed)))
 
     @classmethod
     def parse(cls, text: str) -> "Share":
@@ -240,12 +245,17 @@ def combine(shares: Sequence[Share]) -> bytes:
 
     The caller verifies the result by opening what the key wraps. Raises: ShareRejected if they do not fit together.
     """
+    return bytes(recover(shares).decrypt(_NO_PASSPHRASE))
+
+
+def recover(shares: Sequence[Share]) -> EncryptedMasterSecret:
+    """Restore what SLIP-39 calls the encrypted master secret. Raises: ShareRejected."""
     groups: dict[int, ShareGroup] = {}
     try:
         for share in shares:
             groups.setdefault(share.group_index, ShareGroup()).add(share.slip39())
-        if len({s.slip39().common_parameters() for s in shares}) != 1:
+        if len({share.slip39().common_parameters() for share in shares}) != 1:
             raise ShareRejected("other ceremony")
-        return bytes(recover_ems(groups).decrypt(_NO_PASSPHRASE))
+        return recover_ems(groups)
     except (MnemonicError, ValueError):
         raise ShareRejected("other ceremony") from None

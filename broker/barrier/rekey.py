@@ -1,0 +1,299 @@
+"""New shares for old: ``sys/rekey/*`` and ``sys/rekey-recovery-key/*`` (and ``sys/rotate/{root,recovery}/*``).
+
+The root key stays; a new seal key wraps it. The stored records change once, at the very end, so until then the
+old shares open and from then on the new ones. With verification the new shares must be brought back first, which
+proves that the custodians hold what they were given.
+"""
+
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec.structs import replace
+
+from broker.barrier.authority import (
+    Authority,
+    KeyRefused,
+    check_nonce,
+    check_recovery,
+    collect,
+    groups_answer,
+    new_nonce,
+)
+from broker.barrier.encoding import decode, encode
+from broker.barrier.envelope import KEY_BYTES
+from broker.barrier.initialise import new_recovery, prefixed, seal_writes
+from broker.barrier.issue import IssuedShares, ShareRequest, issue
+from broker.barrier.keyring import Random
+from broker.barrier.progress import Progress, ShareSet
+from broker.barrier.records import (
+    RECOVERY_BACKUP,
+    RECOVERY_CONFIG,
+    ROOT_KEY,
+    SEAL_CONFIG,
+    UNSEAL_BACKUP,
+    BarrierRecords,
+    RecoveryConfig,
+    SealConfig,
+    WrappedRootKey,
+    Writes,
+    root_key_writes,
+)
+from broker.plugin.errors import InvalidRequest
+from broker.plugin.secret import Secret
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """New shares, handed out but not yet in force: the writes to come and the proof so far."""
+
+    writes: dict[str, bytes]
+    shares: ShareSet
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one submitted share led to.
+
+    Keep ``state`` (``None``: the ceremony is over) and, if ``writes`` is not empty, commit it in one batch before
+    answering; if the commit fails, keep the state from before, and nothing has happened.
+    """
+
+    state: "Rekey | None"
+    answer: dict[str, object] = field(repr=False)
+    writes: Writes = field(default_factory=dict, repr=False)
+
+
+class Rekey(msgspec.Struct, frozen=True):
+    """One rekey in progress. ``recovery`` tells which shares it replaces; ``request`` is ``None`` for an auto seal."""
+
+    v: int
+    nonce: str
+    recovery: bool
+    request: ShareRequest | None
+    require_verification: bool
+    replaces: int
+    progress: Progress
+    pending: Pending | None = None
+
+    @classmethod
+    def start(
+        cls,
+        request: ShareRequest | None,
+        records: BarrierRecords,
+        *,
+        recovery: bool = False,
+        require_verification: bool = False,
+        random: Random,
+    ) -> "Rekey":
+        """Begin: ``PUT sys/rekey/init``, answered with ``status``. Refuse if one is running (``in_progress``).
+
+        An auto seal has no shares of its own: its rekey wraps the root key anew and ``request`` is ignored.
+        Raises: InvalidRequest, in Vault's words.
+        """
+        if recovery and records.config.shares is not None:
+            raise InvalidRequest("recovery rekeying not supported")
+        if not recovery and records.config.shares is None:
+            request, require_verification = None, False
+        elif request is None:
+            raise InvalidRequest("shares must be at least one")
+        else:
+            _check(request, recovery)
+        replaces = _identifier(records)
+        nonce = new_nonce(random)
+        return cls(1, nonce, recovery, request, require_verification, replaces, Progress(nonce))
+
+    async def update(self, text: str, nonce: str, authority: Authority, *, random: Random) -> Step:
+        """Take one of the shares in force: ``PUT sys/rekey/update``.
+
+        Answers ``status`` until the last one; then ``{"nonce", "complete": true, "keys", "keys_base64",
+        "pgp_fingerprints", "backup", "verification_required"}``, with ``verification_nonce`` if the new shares
+        must be verified first. Raises: ShareRejected, KeyRefused, InvalidRequest.
+        """
+        check_nonce(nonce, self.nonce, "rekey")
+        if self.pending is not None:
+            raise InvalidRequest("rekey operation already finished; verify the new keys")
+        self._check_current(authority.records)
+        progress, key = collect(self.progress, text, authority.shares)
+        if key is None:
+            state = replace(self, progress=progress)
+            return Step(state, state.status(authority.records))
+        await authority.prove(key)
+        return await self._renew(authority, random)
+
+    async def verify(self, text: str, nonce: str, authority: Authority) -> Step:
+        """Take one of the new shares: ``PUT sys/rekey/verify``.
+
+        Answers ``{"nonce", "started", "t", "n", "progress"}`` until the last; then ``{"nonce", "complete": true}``.
+        Raises: ShareRejected, KeyRefused, InvalidRequest.
+        """
+        pending = self._pending()
+        check_nonce(nonce, pending.progress.nonce, "verify")
+        self._check_current(authority.records)
+        progress, key = collect(pending.progress, text, pending.shares)
+        if key is None:
+            state = replace(self, pending=replace(pending, progress=progress))
+            return Step(state, state.verify_status())
+        await self._prove_new(pending, key, authority)
+        return Step(None, {"nonce": nonce, "complete": True}, dict(pending.writes))
+
+    def restart_verification(self, random: Random) -> "Rekey":
+        """Forget the new shares brought so far: ``DELETE sys/rekey/verify``, answered with ``verify_status``."""
+        pending = self._pending()
+        return replace(self, pending=replace(pending, progress=Progress(new_nonce(random))))
+
+    def status(self, records: BarrierRecords) -> dict[str, object]:
+        """Return Vault's answer to ``GET sys/rekey/init``.
+
+        ``{"nonce", "started": true, "t", "n", "progress", "required", "pgp_fingerprints": [..] or null, "backup",
+        "verification_required"}``, and ``verification_nonce`` in the second phase.
+        """
+        shape = _shape(self.request)
+        status = {
+            "nonce": self.nonce,
+            "started": True,
+            **shape,
+            "progress": len(self.progress.given),
+            **_common(records),
+            **self._promises(),
+        }
+        if self.pending is not None:
+            status["verification_nonce"] = self.pending.progress.nonce
+        return status | groups_answer(records.authority, self.progress)
+
+    def verify_status(self) -> dict[str, object]:
+        """Return Vault's answer to ``GET sys/rekey/verify``. Raises: InvalidRequest before that phase."""
+        pending = self._pending()
+        return {
+            "nonce": pending.progress.nonce,
+            "started": True,
+            **_shape(self.request),
+            "progress": len(pending.progress.given),
+        } | groups_answer(pending.shares, pending.progress)
+
+    async def _renew(self, authority: Authority, random: Random) -> Step:
+        """Make the new key and its shares."""
+        if self.request is None:
+            wrapped = await authority.seal.wrap(authority.root_key, None)
+            return Step(None, self._done(None), root_key_writes(wrapped))
+        if self.recovery:
+            writes, issued = new_recovery(self.request, random)
+        else:
+            seal_key = Secret(random(KEY_BYTES))
+            shares, issued = issue(seal_key, self.request, random)
+            wrapped = await authority.seal.wrap(authority.root_key, seal_key)
+            writes = seal_writes(authority.records.config.type, shares, wrapped)
+        if self.request.backup:
+            path = RECOVERY_BACKUP if self.recovery else UNSEAL_BACKUP
+            writes[path] = encode(issued.backup(self.nonce))
+        if not self.require_verification:
+            return Step(None, self._done(issued), writes)
+        pending = Pending(writes, self._new_shares(writes), Progress(new_nonce(random)))
+        state = replace(self, pending=pending, progress=Progress(self.nonce))
+        return Step(state, state._done(issued))
+
+    def _new_shares(self, writes: Writes) -> ShareSet:
+        if self.recovery:
+            return decode(RecoveryConfig, writes[RECOVERY_CONFIG], RECOVERY_CONFIG).shares
+        shares = decode(SealConfig, writes[SEAL_CONFIG], SEAL_CONFIG).shares
+        assert shares is not None
+        return shares
+
+    async def _prove_new(self, pending: Pending, key: Secret[bytes], authority: Authority) -> None:
+        """Open what the new key will protect. A root key rotated meanwhile makes the pending record stale."""
+        if self.recovery:
+            verifier = decode(RecoveryConfig, pending.writes[RECOVERY_CONFIG], RECOVERY_CONFIG).verifier
+            return check_recovery(verifier, key)
+        try:
+            return await authority.opens(
+                decode(WrappedRootKey, pending.writes[ROOT_KEY], ROOT_KEY).wrapped, key
+            )
+        except KeyRefused:
+            raise InvalidRequest(
+                "the root key was rotated meanwhile; cancel this rekey and start again"
+            ) from None
+
+    def _check_current(self, records: BarrierRecords) -> None:
+        """Another node may have finished a rekey since; its new shares must not be undone by ours."""
+        if _identifier(records) != self.replaces:
+            raise InvalidRequest("the shares were replaced meanwhile; cancel this rekey and start again")
+
+    def _pending(self) -> Pending:
+        if self.pending is None:
+            raise InvalidRequest("no rekey verification in progress")
+        return self.pending
+
+    def _promises(self) -> dict[str, object]:
+        return {
+            "pgp_fingerprints": self.request.fingerprints() if self.request else None,
+            "backup": bool(self.request and self.request.backup),
+            "verification_required": self.require_verification,
+        }
+
+    def _done(self, issued: IssuedShares | None) -> dict[str, object]:
+        keys = issued.answer() if issued else {"keys": [], "keys_base64": []}
+        answer = {"nonce": self.nonce, "complete": True, **keys, **self._promises()}
+        if self.pending is not None:
+            answer["verification_nonce"] = self.pending.progress.nonce
+        return answer
+
+
+def idle_status(records: BarrierRecords) -> dict[str, object]:
+    """Return the answer to ``GET sys/rekey/init`` while none is running."""
+    return {
+        "nonce": "",
+        "started": False,
+        "t": 0,
+        "n": 0,
+        "progress": 0,
+        **_common(records),
+        "pgp_fingerprints": None,
+        "backup": False,
+        "verification_required": False,
+    }
+
+
+def in_progress() -> InvalidRequest:
+    """The error for a second start."""
+    return InvalidRequest("rekey already in progress")
+
+
+def not_in_progress(*, recovery: bool, verifying: bool = False) -> InvalidRequest:
+    """The error for a share that nobody asked for."""
+    if verifying:
+        return InvalidRequest("no rekey in progress")
+    return InvalidRequest(f"no {'recovery' if recovery else 'barrier'} rekey in progress")
+
+
+def no_verification() -> InvalidRequest:
+    """The error for ``GET sys/rekey/verify`` while none is running."""
+    return InvalidRequest("no rekey configuration found")
+
+
+def no_backup() -> InvalidRequest:
+    """The error for ``GET sys/rekey/backup`` without one."""
+    return InvalidRequest("no backed-up keys found")
+
+
+def _check(request: ShareRequest, recovery: bool) -> None:
+    if request.pgp_keys and len(request.pgp_keys) != request.total:
+        raise InvalidRequest("incorrect number of PGP keys for rekey")
+    if request.backup and not request.pgp_keys:
+        request.checked()
+    prefixed(request, f"invalid {'recovery' if recovery else 'rekey seal'} configuration: ")
+
+
+def _identifier(records: BarrierRecords) -> int:
+    if records.authority is None:
+        raise InvalidRequest("there are no recovery shares, so nobody can authorise this")
+    return records.authority.identifier
+
+
+def _shape(request: ShareRequest | None) -> dict[str, object]:
+    if request is None:
+        return {"t": 0, "n": 0}
+    needed = sorted(group.threshold for group in request.groups)[: request.group_threshold]
+    return {"t": sum(needed), "n": request.total}
+
+
+def _common(records: BarrierRecords) -> dict[str, object]:
+    return {"required": records.authority.required if records.authority else 0}
