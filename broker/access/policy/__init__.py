@@ -1,8 +1,28 @@
 """Policies: parse them when written, enforce them on every request, explain what they decided."""
 
 from .acl import ACL, Decision
+from .default_policies import canonical_name
+from .explain import Explanation, RuleNote, explain
+from .keys_filter import render_keys_filter
+from .lint import lint
 from .model import Policy, Rule
 from .parse import parse_policy
 from .template import Alias, Group, Identity, expand
 
-__all__ = ["ACL", "Alias", "Decision", "Group", "Identity", "Policy", "Rule", "expand", "parse_policy"]
+__all__ = [
+    "ACL",
+    "Alias",
+    "Decision",
+    "Explanation",
+    "Group",
+    "Identity",
+    "Policy",
+    "Rule",
+    "RuleNote",
+    "canonical_name",
+    "expand",
+    "explain",
+    "lint",
+    "parse_policy",
+    "render_keys_filter",
+]

@@ -29,7 +29,7 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
     ``path`` has no leading slash and keeps its trailing ``*`` and its ``{{templates}}``. TTLs are seconds
     and 0 is "not set"; ``expires_at`` is Unix time, ``None`` is never. ``line`` counts from 1.
     ``overrides`` marks a denial that no more specific rule outweighs: what is left of a templated denial
-    whose template has no value for this caller.
+    whose template has no value for this caller. ``written`` is the path as the text has it, where that differs.
     """
 
     path: str
@@ -45,6 +45,7 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
     expires_at: float | None = None
     comment: str = ""
     overrides: bool = False
+    written: str = ""
 
     @property
     def denies(self) -> bool:

@@ -125,8 +125,10 @@ def _finish(path: str, line: int, fields: dict[str, Any]) -> Rule:
     expires_at = fields.pop("expiration", None)
     for unsupported in ("mfa_methods", "control_group"):
         fields.pop(unsupported, None)
+    trimmed = path.removeprefix("/")
     return Rule(
-        path=path.removeprefix("/"),
+        path=trimmed,
+        written=path if path != trimmed else "",
         capabilities=capabilities,
         line=line,
         keys_filter=keys_filter,

@@ -21,6 +21,10 @@ log = logging.getLogger(__name__)
 MAX_VALUE: Final = 512
 
 _TEMPLATE = re.compile(r"\{\{([^{}]*)\}\}")
+_KNOWN = re.compile(
+    r"identity\.(?:entity\.(?:id|name|metadata\..+|aliases\.[^.]+\.(?:id|name|(?:custom_)?metadata\..+))"
+    r"|groups\.(?:ids|names)\..+\.(?:id|name|metadata\..+))"
+)
 
 
 class Alias(msgspec.Struct, frozen=True):
@@ -58,6 +62,16 @@ def check_template(path: str) -> None:
         raise InvalidRequest("failed to validate policy templating: unbalanced templating characters")
 
 
+def template_names(path: str) -> list[str]:
+    """The names between the braces, in order."""
+    return [name.strip() for name in _TEMPLATE.findall(path)]
+
+
+def unknown_template(name: str) -> bool:
+    """Whether no caller can ever have a value under this name."""
+    return not _KNOWN.fullmatch(name)
+
+
 def expand(policy: Policy, caller: Identity) -> Policy:
     """The policy with its templates filled in for ``caller``.
 
@@ -74,7 +88,7 @@ def expand(policy: Policy, caller: Identity) -> Policy:
 def _fill(rule: Rule, caller: Identity, policy_name: str) -> Rule | None:
     if "{{" not in rule.path:
         return rule
-    values = [lookup(name.strip(), caller) for name in _TEMPLATE.findall(rule.path)]
+    values = [lookup(name, caller) for name in template_names(rule.path)]
     safe = [value for value in values if value is not None and is_safe(value)]
     if len(safe) == len(values):
         remaining = iter(safe)
