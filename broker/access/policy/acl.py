@@ -134,7 +134,7 @@ class ACL:
         path = path.lstrip("/")
         if self._overriding_prefixes and path.startswith(self._overriding_prefixes):
             return next(each for each in self._overriding if path.startswith(each.path.removesuffix("*")))
-        return self._index.find(path, listing=verb is Verb.LIST, scanning=verb is Verb.SCAN)
+        return self._index.find(path, listing=verb in _LISTING)
 
     @staticmethod
     def _shown(grant: Grant | None) -> list[str]:

@@ -95,19 +95,21 @@ def _duplicates(rules: Sequence[Rule]) -> Iterator[tuple[int, str]]:
 
 
 def _shadowed_denials(rules: Sequence[Rule]) -> Iterator[tuple[int, str]]:
-    """Denials that a more specific grant takes something away from."""
+    """Denials that a grant with higher precedence takes something, or everything, away from."""
     denials = [rule for rule in rules if rule.denies]
     grants = [rule for rule in rules if rule.capabilities and not rule.denies]
     if len(denials) * len(grants) > MAX_COMPARISONS:
         return
     for denial in denials:
         for grant in grants:
-            if grant.path != denial.path and covers(denial.path, grant.path) and _outweighs(grant, denial):
-                yield (
-                    denial.line,
-                    f'path "{denial.path}" (line {denial.line}): the deny does not hold for "{grant.path}" '
-                    f"(line {grant.line}), which is more specific",
-                )
+            if grant.path == denial.path or not _outweighs(grant, denial):
+                continue
+            where = f'path "{denial.path}" (line {denial.line})'
+            by = f'"{grant.path}" (line {grant.line})'
+            if covers(denial.path, grant.path):
+                yield (denial.line, f"{where}: the deny does not hold for {by}, which is more specific")
+            elif covers(grant.path, denial.path):
+                yield (denial.line, f"{where}: the deny never takes effect, because {by} takes precedence")
 
 
 def _outweighs(grant: Rule, denial: Rule) -> bool:

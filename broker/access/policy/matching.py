@@ -80,24 +80,21 @@ class RuleIndex(Generic[T]):
         else:
             node.child(last).here = (precedence(path), value)
 
-    def find(self, path: str, *, listing: bool = False, scanning: bool = False) -> T | None:
+    def find(self, path: str, *, listing: bool = False) -> T | None:
         """The value of the deciding rule, or None if no rule speaks about ``path``.
 
-        A listing of ``a/`` is also decided by rules for ``a``; patterns are then tried without the slash
-        first. A scan does so for exact rules only.
+        Exact rules come before patterns. Listing or scanning ``a/`` falls back to the rules for ``a``, first
+        among the exact ones, then among the patterns.
         """
+        trimmed = path[:-1] if listing and path.endswith("/") else None
         found = self._exact.get(path)
-        if found is not None:
-            return found
-        if listing or scanning:
-            found = self._exact.get(path.removesuffix("/"))
-            if found is not None:
-                return found
-        if listing and path.endswith("/"):
-            found = self._match(path[:-1])
-            if found is not None:
-                return found
-        return self._match(path)
+        if found is None and trimmed is not None:
+            found = self._exact.get(trimmed)
+        if found is None:
+            found = self._match(path)
+        if found is None and trimmed is not None:
+            found = self._match(trimmed)
+        return found
 
     def _match(self, path: str) -> T | None:
         best: tuple[Precedence, T] | None = None

@@ -102,10 +102,11 @@ def test_a_listing_of_a_folder_is_decided_by_the_rule_with_or_without_the_slash(
     assert not allows(acl(block("a/b/", "list")), Verb.LIST, "a/b")
 
 
-def test_a_deny_without_the_slash_stops_the_listing_with_it():
-    rules = acl(block("m/*", "list"), block("m/+", "deny"))
-    assert not allows(rules, Verb.LIST, "m/x/")
-    assert not allows(rules, Verb.LIST, "m/x")
+def test_a_listing_with_the_slash_is_first_decided_by_patterns_for_that_path():
+    """A denial of everything below a folder stops the listing of the folder, too."""
+    for denial in ("m/x/*", "m/x*", "m/+/", "m/x", "m/x/"):
+        assert not allows(acl(block("m/*", "list"), block(denial, "deny")), Verb.LIST, "m/x/"), denial
+    assert allows(acl(block("m/*", "list"), block("m/+", "deny")), Verb.LIST, "m/x/")
 
 
 def test_conditions_are_judged_again_for_every_request():
@@ -279,10 +280,10 @@ def model_capabilities(policies: list[Policy], path: str) -> list[str]:
         if any(r.path == p for r in rules if "*" not in r.path and "+" not in r.path)
     ]
     decider = exact[0] if exact else None
-    if decider is None and path.endswith("/"):
-        decider = winner(path[:-1])
     if decider is None:
         decider = winner(path)
+    if decider is None and path.endswith("/"):
+        decider = winner(path[:-1])
     words = {word for rule in rules if rule.path == decider for word in rule.capabilities}
     return ["deny"] if not words or "deny" in words else sorted(words)
 
