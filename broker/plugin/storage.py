@@ -65,7 +65,10 @@ class Changes:
 
 
 class Store(ABC):
-    """One tenant's entries: an ordered map from path to bytes. Paths compare as UTF-8 bytes."""
+    """One tenant's entries: an ordered map from path to bytes.
+
+    A path is non-empty text without NUL or lone surrogates; paths compare as UTF-8 bytes.
+    """
 
     @abstractmethod
     async def get(self, path: str) -> Stored | None:
@@ -88,7 +91,10 @@ class Store(ABC):
 
         A batch whose preconditions fail (judged after the batches before it) is rejected alone. If the durable
         write fails, all fail with the exception and none has an effect. On return the accepted ones survive a
-        power loss. Raises: InsufficientStorage when the disk is full; Unavailable when the store cannot be reached.
+        power loss.
+
+        Raises: InvalidRequest for an impossible path; InsufficientStorage when the disk is full; Unavailable when
+        the store cannot be reached or was dropped; Tampered when it is damaged.
         """
 
     @abstractmethod

@@ -244,7 +244,7 @@ class View:
 
 
 class _Landing:
-    """What happens the moment a batch is durable: cache, announcement, callbacks."""
+    """What happens the moment a batch is durable: cache, callbacks, announcement."""
 
     __slots__ = ("_after", "_store", "_writes")
 
@@ -258,11 +258,9 @@ class _Landing:
     def landed(self, revision: int) -> None:
         for path, value in self._writes.items():
             self._store.restamp(path, value, revision)
-        self._store.announce()
         _run(self._after)
 
-    def unsettled(self) -> None:
-        # The commit may have happened all the same: everybody looks.
+    def announce(self) -> None:
         self._store.announce()
 
 
@@ -288,8 +286,8 @@ def _decode(path: str, value: bytes, kind: type[T]) -> T:
 
 
 def _checked(path: str) -> str:
-    if not path or path.endswith("/"):
-        raise InvalidRequest("a storage path is not empty and does not end in a slash")
+    if not path or path.endswith("/") or "\0" in path:
+        raise InvalidRequest("a storage path is not empty, does not end in a slash and holds no NUL")
     if not path.isascii():
         try:
             path.encode()

@@ -20,8 +20,8 @@ class Landing(Protocol):
     def landed(self, revision: int) -> None:
         """The batch is durable. Must not raise and must not block."""
 
-    def unsettled(self) -> None:
-        """The commit failed; whether it reached the disk may be unknown. Must not raise."""
+    def announce(self) -> None:
+        """Tell the node that the store changed, or may have; called once for a group, after all have landed."""
 
 
 @dataclass(slots=True)
@@ -82,15 +82,24 @@ async def _commit(store: Store, group: list[_Member]) -> None:
     for member, outcome in zip(group, outcomes, strict=True):
         if isinstance(outcome, Committed) and member.landing is not None:
             member.landing.landed(outcome.revision)
+    if any(isinstance(outcome, Committed) for outcome in outcomes):
+        _announce(group)
     for member, outcome in zip(group, outcomes, strict=True):
         if not member.future.done():
             member.future.set_result(outcome)
 
 
+def _announce(group: list[_Member]) -> None:
+    # One store is one tenant: whoever has a landing speaks for all.
+    landing = next((member.landing for member in group if member.landing is not None), None)
+    if landing is not None:
+        landing.announce()
+
+
 def _fail(group: list[_Member], error: BaseException) -> None:
+    # The commit may have reached the disk all the same: everybody looks.
+    _announce(group)
     for member in group:
-        if member.landing is not None:
-            member.landing.unsettled()
         if member.future.done():
             continue
         if isinstance(error, asyncio.CancelledError):

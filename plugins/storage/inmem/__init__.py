@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from broker.plugin import hookimpl
 from broker.plugin.errors import ConfigError
+from broker.plugin.hookspecs import hookimpl
 from broker.plugin.storage import BackendType
 
 from .backend import InmemBackend

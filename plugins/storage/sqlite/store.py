@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from broker.plugin.errors import Tampered, Unavailable
 from broker.plugin.storage import Batch, Changes, Names, Outcomes, Store, Stored
@@ -40,7 +40,7 @@ class SqliteStore(Store):
     ) -> None:
         self.tenant = tenant
         self.file = file
-        self._running: set[asyncio.Future[object]] = set()
+        self._running: set[asyncio.Future[Any]] = set()
         self._lock = FileLock(lock_file)
         self._synchronous = synchronous
         self._migrate = migrate
@@ -99,7 +99,7 @@ class SqliteStore(Store):
         with translated(self.tenant, self.file):
             self._read()
 
-    def detach(self) -> "list[sqlite3.Connection]":
+    def detach(self) -> Sequence[sqlite3.Connection]:
         """Let go of the connections and return them to be closed; the next use opens new ones. Not while ``busy``."""
         connections = [one for one in (self._reader, self._writer) if one is not None]
         self._reader = self._writer = None
@@ -190,12 +190,12 @@ class SqliteStore(Store):
     async def _threaded(self, work: Callable[[], T]) -> T:
         future = asyncio.get_running_loop().run_in_executor(self._executor(), work)
         # Busy until the thread is done, even if the caller is cancelled.
-        self._running.add(future)  # type: ignore[arg-type]
+        self._running.add(future)
         future.add_done_callback(self._done)
         return await asyncio.shield(future)
 
-    def _done(self, future: "asyncio.Future[T]") -> None:
-        self._running.discard(future)  # type: ignore[arg-type]
+    def _done(self, future: "asyncio.Future[Any]") -> None:
+        self._running.discard(future)
         if not future.cancelled():
             future.exception()  # Seen: a cancelled caller leaves nobody else to look at it.
 

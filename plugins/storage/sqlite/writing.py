@@ -8,6 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 
+from broker.plugin.errors import InvalidRequest
 from broker.plugin.storage import ABSENT, Batch, Committed, Outcomes, Rejected
 
 from .reading import last_revision
@@ -55,6 +56,9 @@ class Group:
 
 def apply(connection: sqlite3.Connection, batches: Sequence[Batch]) -> Outcomes:
     """Run the batches inside the transaction that is open on ``connection``; the caller commits it."""
+    for batch in batches:
+        for path in batch.writes:
+            _check(path)
     start = last_revision(connection)
     expected = {path for batch in batches for path in batch.expects}
     group = Group(start, _present(connection, expected))
@@ -65,6 +69,16 @@ def apply(connection: sqlite3.Connection, batches: Sequence[Batch]) -> Outcomes:
             # Now and then, not each time: the rows are on other pages than the new ones.
             connection.execute(_PRUNE, (group.revision - FEED_REVISIONS,))
     return outcomes
+
+
+def _check(path: str) -> None:
+    """Refuse what SQLite's text and JSON functions would cut short or keep as broken text."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest("a storage path is valid Unicode") from None
+    if not path or "\0" in path:
+        raise InvalidRequest("a storage path is not empty and holds no NUL")
 
 
 def _present(connection: sqlite3.Connection, paths: set[str]) -> dict[str, int]:

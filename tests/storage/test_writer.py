@@ -1,0 +1,120 @@
+import asyncio
+
+import pytest
+
+from broker.plugin.errors import BrokerError, InsufficientStorage
+from broker.plugin.storage import ABSENT, Batch, Committed, Rejected
+from broker.storage import Writer
+
+
+@pytest.fixture
+def groups(store, monkeypatch):
+    """The sizes of the groups that reach the store."""
+    sizes, commit = [], store.commit
+
+    async def counted(batches):
+        sizes.append(len(batches))
+        return await commit(batches)
+
+    monkeypatch.setattr(store, "commit", counted)
+    return sizes
+
+
+async def test_waiting_batches_share_commits(store, groups):
+    writer = Writer()
+    batches = [Batch({f"n/{number}": b"x"}) for number in range(100)]
+    outcomes = await asyncio.gather(*(writer.submit(store, batch) for batch in batches))
+    assert groups == [100]
+    assert [outcome.revision for outcome in outcomes] == list(range(1, 101))
+
+
+async def test_batches_that_arrive_during_a_commit_form_the_next_group(store, groups):
+    writer = Writer()
+
+    async def late(number):
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return await writer.submit(store, Batch({f"late/{number}": b"x"}))
+
+    await asyncio.gather(writer.submit(store, Batch({"first": b"x"})), *(late(number) for number in range(5)))
+    assert groups == [1, 5]
+
+
+async def test_each_member_of_a_group_has_its_own_outcome(store):
+    writer = Writer()
+    first, second = await asyncio.gather(
+        writer.submit(store, Batch({"n": b"1"}, {"n": ABSENT})),
+        writer.submit(store, Batch({"n": b"2"}, {"n": ABSENT})),
+    )
+    assert first == Committed(1)
+    assert second == Rejected(("n",))
+
+
+async def test_a_failing_commit_fails_all_its_members_and_the_next_group_goes_on(store, monkeypatch):
+    writer, commit = Writer(), store.commit
+
+    async def full(batches):
+        raise InsufficientStorage
+
+    monkeypatch.setattr(store, "commit", full)
+    outcomes = await asyncio.gather(
+        *(writer.submit(store, Batch({"n": b"1"})) for _ in range(3)), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [InsufficientStorage] * 3
+    monkeypatch.setattr(store, "commit", commit)
+    assert await writer.submit(store, Batch({"n": b"1"})) == Committed(1)
+
+
+async def test_a_group_is_bounded(store, groups):
+    writer = Writer()
+    await asyncio.gather(*(writer.submit(store, Batch({f"n/{number}": b"x"})) for number in range(1200)))
+    assert groups == [512, 512, 176]
+
+
+class Witness:
+    def __init__(self, log):
+        self.log = log
+
+    def landed(self, revision):
+        self.log.append(("landed", revision))
+
+    def announce(self):
+        self.log.append("announced")
+
+
+async def test_all_land_then_the_node_is_told_once_then_the_submitters_go_on(store):
+    writer, log = Writer(), []
+
+    async def submit(path):
+        await writer.submit(store, Batch({path: b"x"}), Witness(log))
+        log.append("answered")
+
+    await asyncio.gather(submit("a"), submit("b"))
+    assert log == [("landed", 1), ("landed", 2), "announced", "answered", "answered"]
+
+
+async def test_a_cancelled_submitter_leaves_its_batch_and_everybody_else_alone(store):
+    writer, log = Writer(), []
+    gone = asyncio.create_task(writer.submit(store, Batch({"gone": b"x"}), Witness(log)))
+    stays = asyncio.create_task(writer.submit(store, Batch({"stays": b"x"})))
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert await stays == Committed(2)
+    await writer.flush()
+    assert log == [("landed", 1), "announced"]
+    assert await store.scan("") == ["gone", "stays"]
+
+
+async def test_an_unknown_fate_is_announced_so_that_everybody_looks(store):
+    log = []
+    with pytest.raises(BrokerError):
+        await Writer().submit(store, Batch({"bad\0": b"x"}), Witness(log))
+    assert log == ["announced"]
+
+
+async def test_stores_do_not_wait_for_each_other(backend, store):
+    other = await backend.open("00000000-0000-4000-8000-000000000001", create=True)
+    writer = Writer()
+    assert await asyncio.gather(
+        writer.submit(store, Batch({"a": b"1"})), writer.submit(other, Batch({"a": b"1"}))
+    ) == [Committed(1), Committed(1)]
