@@ -1,5 +1,7 @@
 """The public door: everything a plugin needs, and the only part of the core it may import."""
 
+from typing import Any
+
 from broker.plugin.context import Caller, Connection, Context, Mount, MountConfig, NamespaceInfo, View
 from broker.plugin.engine import AuthMethod, AuthMethodType, Engine, EngineType
 from broker.plugin.errors import (
@@ -57,7 +59,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     # The hook markers import every contract; a plugin's engine module should not pay for that.
     if name == "hookimpl":
         from broker.plugin.hookspecs import hookimpl

@@ -33,6 +33,8 @@ class Field:
     ``rest`` marks the field that receives every body key no other field claims. ``minimum`` and ``maximum`` bound
     numbers (durations in seconds), ``max_length`` bounds text and collections. ``wire`` is the name on the wire
     where the attribute cannot carry it (``from``). ``deprecated`` keeps it out of generated examples.
+    ``nullable`` hands an explicit ``null`` on as ``None``, for operations where "clear it" and "not given" differ
+    (give such a field the default ``msgspec.UNSET``).
     """
 
     description: str
@@ -44,6 +46,7 @@ class Field:
     rest: bool = False
     wire: str | None = None
     deprecated: bool = False
+    nullable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +234,8 @@ def _converter(kind: Any) -> Callable[[Any], Any]:
 
 
 def _bounded(convert: Callable[[Any], Any], about: Field) -> Callable[[Any], Any]:
-    if about == Field(about.description, rest=about.rest, wire=about.wire, deprecated=about.deprecated):
+    bounds = (about.minimum, about.maximum, about.min_length, about.max_length, about.choices)
+    if all(bound is None for bound in bounds):
         return convert
 
     def checked(raw: Any) -> Any:
@@ -288,16 +292,20 @@ def binder(args: type) -> Callable[[Mapping[str, str], Mapping[str, Any] | None]
 
     def bind(params: Mapping[str, str], body: Mapping[str, Any] | None) -> Any:
         data = body or {}
-        values = {}
+        values: dict[str, Any] = {}
         for field in fields:
             name = field.name
             if field.about.rest:
-                raw: Any = {key: value for key, value in data.items() if key not in known}
+                # A body key named like a path parameter is the caller's data, not the parameter.
+                raw: Any = {key: value for key, value in data.items() if key not in known or key in params}
             else:
                 raw = params.get(name)
                 if raw is None:
                     raw = data.get(name)
             if raw is None:
+                if field.about.nullable and name in data:
+                    values[field.attribute] = None
+                    continue
                 if field.default is MISSING:
                     raise InvalidRequest(f'missing required field "{name}"')
                 continue

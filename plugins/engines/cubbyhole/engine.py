@@ -1,0 +1,131 @@
+"""One drawer per token.
+
+A drawer lies below the mount's storage at ``<token hash>/``. The token store empties it with ``empty_drawer`` in the
+transaction that ends the token.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+
+from broker.plugin import (
+    Context,
+    Engine,
+    Field,
+    InvalidRequest,
+    Json,
+    NotFound,
+    Operation,
+    Path,
+    PermissionDenied,
+    Secret,
+    View,
+)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A JSON object as it was given."""
+
+    v: int = 1
+    data: dict[str, Any] = {}
+
+
+def drawer(token_hash: str) -> str:
+    """Return where a token's entries begin, below the mount's storage."""
+    return f"{token_hash}/"
+
+
+async def empty_drawer(storage: View, token_hash: str, *, limit: int | None = None) -> bool:
+    """Delete what a token left behind, at most ``limit`` entries. Return whether more remain."""
+    names = await storage.scan(drawer(token_hash), limit=limit)
+    for name in names:
+        storage.delete(drawer(token_hash) + name)
+    return limit is not None and len(names) == limit
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    path: Annotated[str, Field("Location of the entry in the token's own drawer.")]
+
+
+@dataclass(frozen=True, slots=True)
+class ListNames:
+    path: Annotated[str, Field("The folder.")]
+    after: Annotated[str, Field("A name to start behind; it need not exist.")] = ""
+    limit: Annotated[int, Field("How many names to return; all of them if it is not above 0.")] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WriteEntry:
+    path: Annotated[str, Field("Location of the entry in the token's own drawer.")]
+    data: Annotated[Secret[dict[str, Json]], Field("The whole body is the value.", rest=True)]
+
+
+class CubbyholeEngine(Engine):
+    """The cubbyhole."""
+
+    def own(self, ctx: Context) -> View:
+        """Return the caller's drawer. Raises: PermissionDenied for a caller without a stored token."""
+        if not ctx.caller.token_hash:
+            raise PermissionDenied("cubbyhole operations are only supported by service tokens")
+        return ctx.storage.view(drawer(ctx.caller.token_hash))
+
+    async def known(self, ctx: Context, params: Mapping[str, str]) -> bool:
+        """Tell a write to something present from one to something new."""
+        return await self._find(ctx, params["path"]) is not None
+
+    async def _find(self, ctx: Context, path: str) -> Entry | None:
+        own = self.own(ctx)
+        if path == "" or path.endswith("/"):
+            return None
+        return await own.load(path, Entry)
+
+    async def read(self, ctx: Context, args: Named) -> Mapping[str, Any]:
+        """Return an entry of the caller's own."""
+        if args.path == "":
+            raise InvalidRequest("missing path")
+        entry = await self._find(ctx, args.path)
+        if entry is None:
+            raise NotFound
+        return entry.data
+
+    async def write(self, ctx: Context, args: WriteEntry) -> None:
+        """Replace an entry of the caller's own."""
+        if args.path == "" or args.path.endswith("/"):
+            raise InvalidRequest("cannot write to a path ending in '/'")
+        data = args.data.reveal()
+        if not data:
+            raise InvalidRequest("missing data fields")
+        self.own(ctx).save(args.path, Entry(data=data))
+
+    async def delete(self, ctx: Context, args: Named) -> None:
+        """Remove an entry of the caller's own; one that is not there is fine."""
+        if await self._find(ctx, args.path) is not None:
+            self.own(ctx).delete(args.path)
+
+    async def list_names(self, ctx: Context, args: ListNames) -> Mapping[str, Any]:
+        """Return the names directly below a folder; folders end in a slash."""
+        folder = args.path if args.path == "" or args.path.endswith("/") else args.path + "/"
+        limit = args.limit if args.limit > 0 else None
+        names = await self.own(ctx).list(folder, after=args.after, limit=limit)
+        if not names:
+            raise NotFound
+        return {"keys": list(names)}
+
+
+_WRITE = Operation(WriteEntry, None, calls=CubbyholeEngine.write)
+
+CubbyholeEngine.PATHS = (
+    Path(
+        "{path:path}",
+        "An entry that only the calling token can see.",
+        read=Operation(Named, dict, calls=CubbyholeEngine.read),
+        create=_WRITE,
+        update=_WRITE,
+        delete=Operation(Named, None, calls=CubbyholeEngine.delete),
+        list=Operation(ListNames, dict, calls=CubbyholeEngine.list_names),
+        exists=CubbyholeEngine.known,
+    ),
+)
