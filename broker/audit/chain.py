@@ -53,9 +53,9 @@ class Chain:
         self._since = 0
         self._start(b"")
 
-    def link(self, head: bytes) -> bytes:
-        """``head`` (a JSON object without its closing brace) as a whole line of the chain."""
-        return self._link % (head, self.seq + 1, self._prev, self._opening)
+    def link(self, stamp: bytes, body: bytes) -> bytes:
+        """A whole line of the chain: the time, and ``body``, the members of a JSON object."""
+        return self._link % (stamp, body, self.seq + 1, self._prev, self._opening)
 
     def accepted(self, line: bytes) -> None:
         """``line`` is in the log: the next one follows it."""
@@ -79,7 +79,7 @@ class Chain:
         seq, prev = self.seq + 1, self._prev.decode()
         signature = self._key.sign(signed_bytes(self.writer, seq, prev, closed)).hex().encode()
         extra = b'%b,"sig":"%b"%b' % (self._opening, signature, b',"closed":true' if closed else b"")
-        return self._link % (b'{"time":"%b","type":"checkpoint"' % stamp, seq, self._prev, extra)
+        return self._link % (stamp, b'"type":"checkpoint"', seq, self._prev, extra)
 
     def signed(self, line: bytes) -> None:
         """The checkpoint ``line`` is in the log."""
@@ -97,7 +97,9 @@ class Chain:
 
     def _start(self, after: bytes) -> None:
         self.writer = self._random(WRITER_BYTES).hex()
-        self._link = b'%%b,"chain":{"writer":"%b","seq":%%d,"prev":"%%b"%%b}}\n' % self.writer.encode()
+        self._link = (
+            b'{"time":"%%b",%%b,"chain":{"writer":"%b","seq":%%d,"prev":"%%b"%%b}}\n' % self.writer.encode()
+        )
         self.seq = 0
         self._prev = GENESIS
         self._since = 0

@@ -1,10 +1,10 @@
 """Turning values into ``hmac-sha256:...``: equal values can be found in the log, and no value can be read."""
 
 import hmac
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import is_dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol, cast
 
 import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -36,17 +36,40 @@ class Salt:
 
     def __init__(self, salt: str) -> None:
         # A keyed HMAC is prepared once and copied for each value: twice as fast as keying anew.
-        self._strings = hmac.new(salt.encode(), digestmod="sha256")
-        self._typed = hmac.new(derive(salt, b"typed values v1"), digestmod="sha256")
+        self._strings = _prepared(salt.encode())
+        self._typed = _prepared(derive(salt, b"typed values v1"))
         self._true, self._false = self._scalar(b"bool:true"), self._scalar(b"bool:false")
-        self._empty = self.text("")
+        self._empty = self.raw(b"")
+        self._small = {number: self._integer(number) for number in range(-1, 128)}
+        self._leaves: dict[type, Callable[[Any], Any]] = {
+            str: self.text,
+            int: self.number,
+            bool: self.boolean,
+            float: self.real,
+            type(None): _same,
+        }
         self.recent = lru_cache(RECENT_TOKENS)(self.text)
         """As ``text``, for what comes again with every request: tokens and accessors."""
-        self._small = lru_cache(256)(self._integer)
 
     def text(self, value: str) -> str:
         """Hash a string, as Vault does."""
-        return self.raw(value.encode("utf-8", "surrogatepass"))
+        if not value:
+            return self._empty
+        mac = self._strings.copy()
+        mac.update(value.encode("utf-8", "surrogatepass"))
+        return PREFIX + mac.hexdigest()
+
+    def boolean(self, value: bool) -> str:
+        """Hash ``bool:true`` or ``bool:false``."""
+        return self._true if value else self._false
+
+    def number(self, value: int) -> str:
+        """Hash ``int:`` and hexadecimal digits."""
+        return self._small.get(value) or self._integer(value)
+
+    def real(self, value: float) -> str:
+        """Hash ``float:`` and the shortest text that reads back as the same number."""
+        return self._scalar(b"float:%b" % repr(value).encode())
 
     def raw(self, value: bytes) -> str:
         """Hash bytes whole; the same as ``text`` of the string they encode."""
@@ -57,14 +80,14 @@ class Salt:
     def value(self, value: Scalar) -> str:
         """Hash one string, number, boolean or byte string."""
         if isinstance(value, str):
-            return self.text(value) if value else self._empty
+            return self.text(str(value))
         if isinstance(value, bytes):
             return self.raw(value)
         if isinstance(value, bool):
-            return self._true if value else self._false
+            return self.boolean(value)
         if isinstance(value, int):
-            return self._small(value) if -1 <= value < 128 else self._integer(value)
-        return self._scalar(b"float:" + repr(value).encode())
+            return self.number(int(value))
+        return self.real(float(value))
 
     def structure(self, value: Any, clear: Collection[str] = (), key: str = "") -> Any:
         """A copy with every leaf hashed. Keys stay in clear, and so does ``null``.
@@ -73,27 +96,25 @@ class Salt:
         leaves directly below such a key, at any depth, and those of a list below it.
         """
         kind = type(value)
-        if kind is str:
-            if key in clear:
-                return value
-            return self.text(value) if value else self._empty
-        if value is None:
-            return None
         if kind is dict:
-            return {
-                name if type(name) is str else str(name): self.structure(item, clear, name)
-                for name, item in value.items()
-            }
+            leaves = self._leaves
+            copy = {}
+            for name, item in value.items():
+                leaf = leaves.get(type(item))
+                if leaf is None or (clear and name in clear):
+                    copy[name] = self.structure(item, clear, name)
+                else:
+                    copy[name] = leaf(item)
+            return copy
         if kind is list or kind is tuple:
             return [self.structure(item, clear, key) for item in value]
-        if kind is bool or kind is int or kind is float:
-            return value if key in clear else self.value(value)
+        if (leaf := self._leaves.get(kind)) is not None:
+            return value if key in clear else leaf(value)
         return self._uncommon(value, clear, key)
 
     def forget(self) -> None:
         """Drop the tokens remembered in clear (the node is being sealed)."""
         self.recent.cache_clear()
-        self._small.cache_clear()
 
     def _uncommon(self, value: Any, clear: Collection[str], key: str) -> Any:
         """Everything but plain JSON: taken apart into it, and failing that hashed as text."""
@@ -115,6 +136,24 @@ class Salt:
         mac = self._typed.copy()
         mac.update(canonical)
         return PREFIX + mac.hexdigest()
+
+
+class _Mac(Protocol):
+    def copy(self) -> "_Mac": ...
+    def update(self, data: bytes, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
+def _prepared(key: bytes) -> _Mac:
+    """HMAC-SHA256 keyed with ``key``, to be copied. The C object inside, where the library has one: no Python call
+    between us and it.
+    """
+    keyed = hmac.new(key, digestmod="sha256")
+    return cast(_Mac, getattr(keyed, "_hmac", None) or keyed)
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def plain(value: Any) -> Any:

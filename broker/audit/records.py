@@ -11,8 +11,7 @@ from broker.audit.entry import AuditEntry, AuthFacts, PolicyResults, ResponseFac
 from broker.audit.hashing import RAW_BODY, Salt, plain
 from broker.audit.options import RecordOptions
 from broker.audit.shapes import (
-    AuthHead,
-    AuthTail,
+    AuthShape,
     NamespaceShape,
     RequestShape,
     ResponseShape,
@@ -43,8 +42,7 @@ class RecordEncoder:
         self._salt = salt
         self._options = options
         self._headers = headers
-        self._auth_parts = lru_cache(RECENT_AUTHS)(self._encode_auth)
-        self._decision = lru_cache(RECENT_AUTHS)(_encode_decision)
+        self._auth_json = lru_cache(RECENT_AUTHS)(self._encode_auth)
         hashes = not options.log_raw
         self._token = salt.recent if hashes else str
         self._accessor = salt.recent if hashes and options.hmac_accessor else str
@@ -68,21 +66,16 @@ class RecordEncoder:
 
     def forget(self) -> None:
         """Drop every token kept in clear (the node is being sealed)."""
-        self._auth_parts.cache_clear()
+        self._auth_json.cache_clear()
         self._salt.forget()
 
     def _auth(self, entry: AuditEntry) -> bytes:
-        auth = entry.auth
-        if auth is None:
+        if entry.auth is None:
             return b'{"token_type":"default"}'
-        head, tail = self._auth_parts(auth, entry.remaining_uses)
-        if entry.policy_results is None:
-            return head + tail
-        return b'%b"policy_results":%b,%b' % (head, self._decision(entry.policy_results), tail)
+        return self._auth_json(entry.auth, entry.remaining_uses, entry.policy_results)
 
-    def _encode_auth(self, auth: AuthFacts, remaining_uses: int = 0) -> tuple[bytes, bytes]:
-        """The ``auth`` object in two parts, with room for ``policy_results`` between them."""
-        head = AuthHead(
+    def _encode_auth(self, auth: AuthFacts, remaining_uses: int, results: PolicyResults | None) -> bytes:
+        shape = AuthShape(
             client_token=self._token(auth.client_token) if auth.client_token else "",
             accessor=self._accessor(auth.accessor) if auth.accessor else "",
             display_name=auth.display_name,
@@ -90,19 +83,17 @@ class RecordEncoder:
             token_policies=auth.token_policies,
             identity_policies=auth.identity_policies,
             no_default_policy=auth.no_default_policy,
-        )
-        tail = AuthTail(
-            token_type=auth.token_type,
+            policy_results=results,
             metadata=dict(auth.metadata),
             num_uses=auth.num_uses,
             remaining_uses=remaining_uses,
             entity_id=auth.entity_id,
             entity_created=auth.entity_created,
+            token_type=auth.token_type,
             token_ttl=auth.token_ttl,
             token_issue_time=seconds_text(auth.token_issue_time) + "Z" if auth.token_issue_time else "",
         )
-        opening = _tolerant(head)[:-1]
-        return (opening if opening == b"{" else opening + b","), _tolerant(tail)[1:]
+        return _tolerant(shape)
 
     def _request(self, entry: AuditEntry) -> bytes:
         encoded = entry.encoded.get(self._device)
@@ -153,7 +144,7 @@ class RecordEncoder:
             shape.mount_running_plugin_version = entry.mount_version
             shape.mount_class = mount.table
         if response.auth is not None:
-            shape.auth = msgspec.Raw(b"".join(self._auth_parts(response.auth, 0)))
+            shape.auth = msgspec.Raw(self._auth_json(response.auth, 0, None))
         if response.lease_id:
             shape.secret = SecretShape(response.lease_id)
         if response.wrap_info is not None:
@@ -194,10 +185,6 @@ class RecordEncoder:
             creation_path=wrap.creation_path,
             wrapped_accessor=self._accessor(wrap.wrapped_accessor) if wrap.wrapped_accessor else "",
         )
-
-
-def _encode_decision(results: PolicyResults) -> bytes:
-    return _encode(results)
 
 
 def _error(text: str) -> bytes:

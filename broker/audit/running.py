@@ -44,9 +44,9 @@ class RunningDevice:
 
     def record(self, entry: AuditEntry, response: ResponseFacts | None) -> Awaitable[None] | None:
         """Write the request's record, or the response's. ``None`` means accepted; an awaitable may still fail."""
-        encoder = self.encoder
-        body = encoder.request(entry) if response is None else encoder.response(entry, response)
-        return self.write(body)
+        if response is None:
+            return self.write(self.encoder.request(entry))
+        return self.write(self.encoder.response(entry, response))
 
     def probe(self, request_id: str) -> Awaitable[None] | None:
         """Write a test record, as when a device is enabled."""
@@ -57,13 +57,14 @@ class RunningDevice:
         if self.device.stale():
             self.health.found_replaced()
             self.reopen()
-        line = self.chain.link(b'{"time":"%b",%b' % (self._stamp.now(), body))
+        line = self.chain.link(self._stamp.now(), body)
         pending = self._hand_over(line)
         if pending is not None:
             self.chain.accepted(line)  # The next line may be sent before this one is answered.
             return self._await(pending)
         self.chain.accepted(line)
-        self.health.succeeded()
+        if not self.health.healthy:
+            self.health.succeeded()
         if self.chain.checkpoint_due:
             self.checkpoint()
         return None

@@ -5,9 +5,11 @@ from typing import Any
 
 import msgspec
 
+from broker.audit.entry import PolicyResults
 
-class AuthHead(msgspec.Struct, omit_defaults=True, gc=False):
-    """``auth``, up to ``policy_results``: the same for every request with one token."""
+
+class AuthShape(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
+    """``auth``. ``token_issue_time`` is RFC 3339 in whole seconds, UTC."""
 
     client_token: str = ""
     accessor: str = ""
@@ -16,11 +18,7 @@ class AuthHead(msgspec.Struct, omit_defaults=True, gc=False):
     token_policies: Sequence[str] = ()
     identity_policies: Sequence[str] = ()
     no_default_policy: bool = False
-
-
-class AuthTail(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
-    """``auth`` from ``metadata`` on. ``token_issue_time`` is RFC 3339 in whole seconds, UTC."""
-
+    policy_results: PolicyResults | None = None
     metadata: Mapping[str, str] = {}
     num_uses: int = 0
     remaining_uses: int = 0
