@@ -132,6 +132,7 @@ class Context:
         "path",
         "request_id",
         "storage",
+        "sudo",
         "token",
         "transaction",
         "verb",
@@ -175,6 +176,7 @@ class Context:
         self._allowed = allowed
         self.token = token
         self.wrap_ttl = wrap_ttl
+        self.sudo = False  # the caller has the sudo capability on this path
         self.warnings: list[str] = []
 
     def random(self, size: int) -> bytes:

@@ -22,7 +22,7 @@ class Operation:
 
     ``sudo``: the caller needs the ``sudo`` capability on the path besides the verb's own. ``authenticated=False``:
     served without a token. ``sealed=True``: served while the node is sealed (such handlers get no storage).
-    ``plain``: the answer leaves without the envelope. ``mirror``: ``data`` is repeated at the top level.
+    ``root_only``: not served inside child namespaces. ``mirror``: ``data`` is repeated at the top level.
     """
 
     __slots__ = (
@@ -34,6 +34,7 @@ class Operation:
         "mirror",
         "raises",
         "returns",
+        "root_only",
         "sealed",
         "sudo",
         "summary",
@@ -50,6 +51,7 @@ class Operation:
         sudo: bool = False,
         authenticated: bool = True,
         sealed: bool = False,
+        root_only: bool = False,
         mirror: bool = False,
     ) -> None:
         self.args = args
@@ -60,6 +62,7 @@ class Operation:
         self.sudo = sudo
         self.authenticated = authenticated
         self.sealed = sealed
+        self.root_only = root_only
         self.mirror = mirror
         self.inputs: tuple[InputField, ...] = input_fields(args)
         self.bind = binder(args)

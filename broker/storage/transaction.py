@@ -124,6 +124,10 @@ class Transaction:
         """Whether there is anything to commit."""
         return bool(self._writes)
 
+    def pending(self) -> dict[str, bytes | None]:
+        """Return the plaintext of what would be committed; ``None`` deletes."""
+        return dict(self._writes)
+
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Call back once the transaction is durable, before ``commit`` returns, even if its caller has gone.
 

@@ -1,0 +1,51 @@
+"""The policies of a tenant, stored parsed, and the compiled ACL of a token."""
+
+from collections.abc import Iterable
+
+from broker.access.policy.acl import ACL
+from broker.access.policy.default_policies import canonical_name
+from broker.access.policy.model import Policy
+from broker.access.records import PolicyRecord
+from broker.storage.transaction import Transaction
+
+POLICY = "sys/policy/"
+MAX_COMPILED = 1024
+
+
+def canonical_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return policy names as they are stored: canonical, each once, sorted. ``root`` is let through: the caller judges it.
+
+    Raises: InvalidRequest for a name that cannot be one, so that nothing looks like ``root`` without being it.
+    """
+    return tuple(sorted({canonical_name(name, allow_root=True) for name in names if name.strip()}))
+
+
+class PolicyStore:
+    """Load policies and keep compiled ACLs, each good exactly as long as the records it was compiled from."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[tuple[str, ...], tuple[tuple[PolicyRecord | None, ...], ACL]] = {}
+
+    async def load(self, tx: Transaction, name: str) -> PolicyRecord | None:
+        return await tx.load(POLICY + name, PolicyRecord)
+
+    async def acl(self, tx: Transaction, names: tuple[str, ...]) -> ACL:
+        """Return the ACL of the named policies; names of policies that do not exist grant nothing."""
+        load = tx.load
+        records = tuple([await load(POLICY + name, PolicyRecord) for name in names])
+        known = self._compiled.get(names)
+        if known is not None and _same(known[0], records):
+            return known[1]
+        policies: list[Policy] = [record.parsed for record in records if record is not None]
+        acl = ACL(policies, root="root" in names)
+        if len(self._compiled) >= MAX_COMPILED:
+            self._compiled.pop(next(iter(self._compiled)))
+        self._compiled[names] = (records, acl)
+        return acl
+
+    def forget(self) -> None:
+        self._compiled.clear()
+
+
+def _same(left: tuple[object, ...], right: tuple[object, ...]) -> bool:
+    return all(one is other for one, other in zip(left, right, strict=True))

@@ -1,0 +1,75 @@
+"""What the access room stores."""
+
+import msgspec
+
+from broker.access.policy.model import Policy
+
+
+class TokenEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A token, stored under its keyed hash; the token itself is never stored.
+
+    Times are Unix seconds, durations seconds; ``expires_at`` zero never expires. ``parent`` is the storage name of the
+    parent, empty for orphans. ``revoked`` entries are dead at once and wait for the steward to end their children;
+    ``severed`` ones are dead themselves while their children live on as orphans.
+    """
+
+    accessor: str
+    policies: tuple[str, ...]
+    path: str
+    created_at: int
+    v: int = 1
+    parent: str = ""
+    display_name: str = "token"
+    meta: dict[str, str] | None = None
+    num_uses: int = 0
+    ttl: int = 0
+    explicit_max_ttl: int = 0
+    period: int = 0
+    expires_at: float = 0
+    renewed_at: int = 0
+    renewable: bool = False
+    type: str = "service"
+    entity_id: str = ""
+    role: str = ""
+    bound_cidrs: tuple[str, ...] = ()
+    issue_time: str = ""
+    revoked: bool = False
+    severed: bool = False
+
+    @property
+    def root(self) -> bool:
+        return "root" in self.policies
+
+
+class AccessorEntry(msgspec.Struct, frozen=True):
+    """From an accessor (by keyed hash) to its token's storage name."""
+
+    token: str
+    v: int = 1
+
+
+class TokenSalt(msgspec.Struct, frozen=True):
+    """The key under which a tenant's tokens are hashed, 32 bytes as hex."""
+
+    key: str
+    v: int = 1
+
+
+class DueEntry(msgspec.Struct, frozen=True):
+    """Something that falls due at the time in its path: ``kind`` says what, ``name`` which."""
+
+    kind: str
+    name: str
+    v: int = 1
+
+
+class PolicyRecord(msgspec.Struct, frozen=True):
+    """A policy as written and as parsed; HCL is parsed when written, never when used."""
+
+    name: str
+    text: str
+    parsed: Policy
+    v: int = 1
+    cas_version: int = 0
+    modified: str = ""
+    expiration: float = 0

@@ -1,0 +1,314 @@
+"""The token store of a tenant: mint, look up, renew, revoke.
+
+Layout in the tenant's store::
+
+    sys/token/salt                       the hashing key
+    sys/token/id/<hash>                  TokenEntry
+    sys/token/accessor/<hash>            AccessorEntry
+    sys/token/child/<parent>/<child>     index of children
+    sys/due/<time>/<kind>-<name>         DueEntry, time-ordered, for the steward
+
+A token dies with any of its ancestors: ``lookup`` walks the (cached) parents, so revoking a parent acts on the whole
+tree with one write, and the steward clears the remains in bounded steps.
+"""
+
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from broker.access.records import AccessorEntry, DueEntry, TokenEntry, TokenSalt
+from broker.plugin.errors import Tampered
+from broker.plugin.messages import Auth
+from broker.plugin.secret import Secret
+from broker.storage.transaction import Transaction
+
+BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+ID = "sys/token/id/"
+ACCESSOR = "sys/token/accessor/"
+CHILD = "sys/token/child/"
+SALT = "sys/token/salt"
+DUE = "sys/due/"
+MAX_DEPTH = 64
+"""Ancestors a token may have; deeper chains are refused at creation."""
+
+
+def base62(length: int) -> str:
+    """Return random base62 text from the kernel's generator."""
+    return "".join(secrets.choice(BASE62) for _ in range(length))
+
+
+def due_path(when: float, kind: str, name: str) -> str:
+    """Return the time-ordered index path for something due at ``when`` (Unix seconds)."""
+    return f"{DUE}{int(when * 1000):016d}/{kind}-{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A live token: its storage name and entry."""
+
+    hash: str
+    entry: TokenEntry
+
+
+class TokenStore:
+    """Tokens of one tenant. Stateless but for the hashing key, which never changes once made."""
+
+    def __init__(self, namespace_id: str) -> None:
+        self._suffix = "" if namespace_id == "root" else "." + namespace_id
+        self._salt: bytes | None = None
+
+    async def _key(self, tx: Transaction) -> bytes:
+        if self._salt is None:
+            record = await tx.load(SALT, TokenSalt)
+            if record is None:
+                raise Tampered(f"{SALT} is missing")
+            self._salt = bytes.fromhex(record.key)
+        return self._salt
+
+    @staticmethod
+    def prepare(tx: Transaction) -> None:
+        """Give a new tenant its hashing key."""
+        tx.save(SALT, TokenSalt(secrets.token_hex(32)))
+
+    async def hash_of(self, tx: Transaction, text: str) -> str:
+        """Return the storage name of a token or accessor: 64 hex digits."""
+        key = self._salt or await self._key(tx)
+        return hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256").hex()
+
+    async def lookup(self, tx: Transaction, token: str, now: float) -> Found | None:
+        """Return a live token, or ``None`` if it is unknown, expired, revoked or below one that is."""
+        name = await self.hash_of(tx, token)
+        entry = await self.alive(tx, name, now)
+        return None if entry is None else Found(name, entry)
+
+    async def alive(self, tx: Transaction, name: str, now: float) -> TokenEntry | None:
+        """Return the entry stored as ``name`` if it and all its ancestors live."""
+        entry = await tx.load(ID + name, TokenEntry)
+        if entry is None or entry.severed or not _lives(entry, now):
+            return None
+        parent = entry.parent
+        while parent:
+            above = await tx.load(ID + parent, TokenEntry)
+            if above is None or (not above.severed and not _lives(above, now)):
+                return None
+            parent = "" if above.severed else above.parent
+        return entry
+
+    async def by_accessor(self, tx: Transaction, accessor: str, now: float) -> Found | None:
+        """Return the live token that ``accessor`` refers to."""
+        index = await tx.load(ACCESSOR + await self.hash_of(tx, accessor), AccessorEntry)
+        if index is None:
+            return None
+        entry = await self.alive(tx, index.token, now)
+        return None if entry is None else Found(index.token, entry)
+
+    async def mint(
+        self,
+        tx: Transaction,
+        entry: TokenEntry,
+        *,
+        token: str | None = None,
+    ) -> Secret[str]:
+        """Store a new token and its indexes, and return it.
+
+        ``entry.accessor`` empty asks for a new one. ``token`` is a custom id, which the caller has authorised.
+        The parent, where there is one, was read in this transaction: if it is revoked meanwhile, the commit conflicts.
+        """
+        text = token if token is not None else f"hvs.{base62(24)}{self._suffix}"
+        name = await self.hash_of(tx, text)
+        accessor = entry.accessor
+        tx.save(ID + name, entry)
+        tx.save(ACCESSOR + await self.hash_of(tx, accessor), AccessorEntry(name))
+        if entry.parent:
+            tx.save(f"{CHILD}{entry.parent}/{name}", DueEntry("child", name))
+        if entry.expires_at:
+            tx.save(due_path(entry.expires_at, "token", name), DueEntry("token", name))
+        return Secret(text)
+
+    def new_accessor(self) -> str:
+        """Return a fresh accessor: 24 base62 characters and the namespace's suffix."""
+        return base62(24) + self._suffix
+
+    def update(self, tx: Transaction, name: str, old: TokenEntry, new: TokenEntry) -> None:
+        """Store a changed entry, moving its place in the due index along."""
+        tx.save(ID + name, new)
+        if old.expires_at != new.expires_at:
+            if old.expires_at:
+                tx.delete(due_path(old.expires_at, "token", name))
+            if new.expires_at:
+                tx.save(due_path(new.expires_at, "token", name), DueEntry("token", name))
+
+    async def revoke(self, tx: Transaction, name: str, *, now: float) -> None:
+        """Revoke a token and, by descent, everything below it. Revoking what is gone is allowed."""
+        entry = await tx.load(ID + name, TokenEntry)
+        if entry is None or entry.revoked:
+            return
+        if entry.severed or await tx.list(f"{CHILD}{name}/", limit=1) or await self._has_belongings(tx, name):
+            dead = msgspec.structs.replace(entry, revoked=True, severed=False, expires_at=now)
+            self.update(tx, name, entry, dead)
+            return
+        await self.erase(tx, name, entry)
+
+    async def _has_belongings(self, tx: Transaction, name: str) -> bool:
+        return bool(await tx.list(f"sys/lease-by-token/{name}/", limit=1))
+
+    async def sever(self, tx: Transaction, name: str, *, now: float) -> None:
+        """Revoke a token but let its children live on as orphans."""
+        entry = await tx.load(ID + name, TokenEntry)
+        if entry is None:
+            return
+        if not await tx.list(f"{CHILD}{name}/", limit=1):
+            await self.revoke(tx, name, now=now)
+            return
+        severed = msgspec.structs.replace(entry, severed=True, expires_at=now)
+        self.update(tx, name, entry, severed)
+
+    async def erase(self, tx: Transaction, name: str, entry: TokenEntry) -> None:
+        """Remove a token that has no children left: its entry, indexes and cubbyhole."""
+        tx.delete(ID + name)
+        tx.delete(ACCESSOR + await self.hash_of(tx, entry.accessor))
+        if entry.parent:
+            tx.delete(f"{CHILD}{entry.parent}/{name}")
+        if entry.expires_at:
+            tx.delete(due_path(entry.expires_at, "token", name))
+        for path in await tx.scan(f"cubbyhole/{name}/"):
+            tx.delete(f"cubbyhole/{name}/{path}")
+
+    async def clear(self, tx: Transaction, name: str, *, now: float, batch: int = 200) -> bool:
+        """Take one bounded step in ending a dead token's tree. Returns whether it is wholly gone.
+
+        Children of a revoked or expired token are revoked in turn (they were dead already, by descent); children of a
+        severed one become orphans.
+        """
+        entry = await tx.load(ID + name, TokenEntry)
+        if entry is None:
+            return True
+        children = await tx.list(f"{CHILD}{name}/", limit=batch)
+        for child in children:
+            below = await tx.load(ID + child, TokenEntry)
+            tx.delete(f"{CHILD}{name}/{child}")
+            if below is None:
+                continue
+            if entry.severed:
+                self.update(tx, child, below, msgspec.structs.replace(below, parent=""))
+            else:
+                dead = msgspec.structs.replace(below, parent="", revoked=True, expires_at=now)
+                self.update(tx, child, below, dead)
+        if len(children) == batch:
+            return False
+        await self.erase(tx, name, entry)
+        return True
+
+
+def _lives(entry: TokenEntry, now: float) -> bool:
+    return not entry.revoked and entry.num_uses >= 0 and (not entry.expires_at or entry.expires_at > now)
+
+
+def issue_time(now: float) -> str:
+    """Return ``now`` as RFC 3339 with nanoseconds, as tokens carry it."""
+    whole = datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{whole}.{int((now % 1) * 1e9):09d}Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Lifetimes of a mount in seconds, after system and mount settings are folded."""
+
+    default_ttl: int
+    max_ttl: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """What a token is granted, in seconds (zero: never expires), and what to tell the caller."""
+
+    ttl: int
+    warnings: tuple[str, ...] = ()
+
+
+def grant(
+    wanted: int,
+    *,
+    limits: Limits,
+    max_ttl: int = 0,
+    period: int = 0,
+    explicit_max_ttl: int = 0,
+    age: float = 0,
+) -> Lifetime:
+    """Fold a wanted TTL with every limit, as Vault's ``CalculateTTL`` does.
+
+    ``wanted`` zero means the default. ``age`` is how long the token lives already (for renewals); the maxima count from
+    its creation, the period does not.
+    """
+    warnings: list[str] = []
+    ceiling = limits.max_ttl
+    if max_ttl:
+        if max_ttl > ceiling:
+            warnings.append(
+                f'TTL of "{_go(max_ttl)}" exceeded the effective max_ttl of "{_go(ceiling)}"; TTL value is capped accordingly'
+            )
+        ceiling = min(ceiling, max_ttl)
+    if period:
+        ttl = min(period, limits.max_ttl) if not explicit_max_ttl else period
+        if period > limits.max_ttl:
+            warnings.append(
+                f'Period of "{_go(period)}" exceeded the effective max_ttl of "{_go(limits.max_ttl)}"; '
+                "Period value is capped accordingly"
+            )
+            ttl = limits.max_ttl
+    else:
+        ttl = wanted or limits.default_ttl
+        if ttl > ceiling - age:
+            if wanted and wanted > ceiling:
+                warnings.append(
+                    f'TTL of "{_go(wanted)}" exceeded the effective max_ttl of "{_go(ceiling)}"; '
+                    "TTL value is capped accordingly"
+                )
+            ttl = int(max(ceiling - age, 0))
+    if explicit_max_ttl and ttl > explicit_max_ttl - age:
+        ttl = int(max(explicit_max_ttl - age, 0))
+    return Lifetime(ttl, tuple(warnings))
+
+
+def _go(seconds: float) -> str:
+    """Write a duration as Go does: ``1h0m0s``."""
+    whole = int(seconds)
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    if hours:
+        return f"{hours}h{minutes}m{left}s"
+    return f"{minutes}m{left}s" if minutes else f"{left}s"
+
+
+def auth_of(entry: TokenEntry, token: Secret[str] | None, *, policies: tuple[str, ...]) -> Auth:
+    """Return the ``auth`` block that announces a token."""
+    return Auth(
+        policies=policies,
+        token_policies=policies,
+        display_name=entry.display_name,
+        client_token=token,
+        accessor=entry.accessor,
+        metadata=entry.meta or {},
+        lease_duration=entry.ttl,
+        renewable=entry.renewable,
+        entity_id=entry.entity_id,
+        token_type=entry.type,
+        orphan=not entry.parent,
+        num_uses=entry.num_uses,
+    )
+
+
+__all__ = [
+    "Found",
+    "Lifetime",
+    "Limits",
+    "TokenStore",
+    "auth_of",
+    "base62",
+    "due_path",
+    "grant",
+    "issue_time",
+]

@@ -1,0 +1,218 @@
+"""The composition root: builds the parts and hands each what it needs, by name. Decides nothing."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from broker.access.policies import PolicyStore
+from broker.access.tokens import TokenStore
+from broker.audit.auditor import Auditor
+from broker.audit.guard import AuditGuard
+from broker.core.auditing import forget_callers
+from broker.core.denials import Denials
+from broker.core.devices import Devices
+from broker.core.pipeline import ROOT_NAMESPACE, Core
+from broker.core.plugins import Catalog, load_catalog
+from broker.core.records import MountTable
+from broker.core.requests import Request
+from broker.core.routing import Registry, Router
+from broker.core.runtime import Runtime
+from broker.core.sealing import Node, SealState
+from broker.core.settings import CoreSettings
+from broker.core.steward import Steward
+from broker.core.system.engine import SystemEngine
+from broker.core.system.initialise import initialise_store
+from broker.core.system.parts import Parts
+from broker.core.tenants import Tenant, Tenants, new_mount
+from broker.core.tokens import TokenService
+from broker.plugin.context import Mount
+from broker.plugin.engine import Engine
+from broker.plugin.errors import ConfigError
+from broker.plugin.messages import Response
+from broker.plugin.paths import PathTable
+from broker.plugin.storage import Backend, Store
+from broker.storage.tenant import TenantStore
+from broker.storage.writer import Writer
+
+SYSTEM_MOUNT = Mount(path="sys/", type="system", uuid="system", accessor="system_00000000")
+
+
+class Application:
+    """One worker's core: the pipeline and the lifetimes of its parts."""
+
+    def __init__(
+        self,
+        *,
+        settings: CoreSettings,
+        node: Node,
+        backend: Backend,
+        catalog: Catalog,
+        seal_settings: dict[str, object] | None = None,
+        audit_stanzas: Sequence[Any] = (),
+    ) -> None:
+        self.settings = settings
+        self.node = node
+        self.catalog = catalog
+        self.registry = Registry(catalog.engines, catalog.auth_methods)
+        self.denials = Denials(node)
+        self.seal_state = SealState(node=node, backend=backend, build=self._unseal)
+        if settings.seal_type not in catalog.seals:
+            raise ConfigError(
+                f'seal "{settings.seal_type}" is unknown; seals: {", ".join(sorted(catalog.seals))}'
+            )
+        self.parts = Parts(
+            settings=settings,
+            catalog=catalog,
+            registry=self.registry,
+            seal_state=self.seal_state,
+            seal=catalog.seals[settings.seal_type].build(seal_settings or {}),
+            denials=self.denials,
+        )
+        self._backend = backend
+        self._audit_stanzas = audit_stanzas
+        self._tables: dict[type, PathTable] = {}
+        system = SystemEngine(SYSTEM_MOUNT, parts=self.parts)
+        self.core = Core(
+            seal=self.seal_state, system=(system, SYSTEM_MOUNT, self.table_of(system)), denials=self.denials
+        )
+
+    async def handle(self, request: Request) -> Response:
+        return await self.core.handle(request)
+
+    def table_of(self, engine: Engine) -> PathTable:
+        """Return an engine's compiled table, one per class."""
+        table = self._tables.get(type(engine))
+        if table is None:
+            table = self._tables[type(engine)] = PathTable(engine.PATHS)
+        return table
+
+    async def _unseal(self, seal: SealState, raw: Store) -> Runtime:
+        """Enter every part, in order; the runtime's stack leaves them in reverse."""
+        writer = Writer()
+        open_store = partial(TenantStore, signal=self.node, writer=writer)
+        root = Tenant(
+            ROOT_NAMESPACE,
+            None,
+            open_store(raw, tenant="root", codec=seal.root_codec()),
+            TokenStore("root"),
+            PolicyStore(),
+        )
+        tenants = Tenants(
+            backend=self._backend,
+            root=root,
+            open_store=open_store,
+            codec=seal.codec,
+            build_router=self._build_router,
+        )
+        guard = AuditGuard(self.settings.audit_directory, self.settings.unsafe_audit)
+        auditor = Auditor(self.catalog.audit.values(), guard=guard)
+        devices = Devices(auditor, root, self._audit_stanzas)
+        await devices.start()
+        runtime = Runtime(tenants, auditor, devices, AsyncExitStack())
+        runtime.cleanup.push_async_callback(auditor.close)
+        runtime.cleanup.callback(forget_callers)
+        steward = Steward(seal=seal, tenants=tenants, backend=self._backend)
+        runtime.cleanup.push_async_callback(steward.stop)
+        steward.start()
+        return runtime
+
+    def _build_router(self, tenant: Tenant, table: MountTable, old: Router | None) -> Router:
+        return Router(table, partial(self._build_engine, tenant), self.table_of, old)
+
+    def _build_engine(self, tenant: Tenant, mount: Mount) -> Engine:
+        if mount.type == "system":
+            return SystemEngine(mount, parts=self.parts)
+        kind = self.registry.find(mount.table, mount.type, mount.options)
+        services: dict[str, Any] = {"tokens": TokenService(tenant, self.settings)}
+        return kind.build(mount, **{name: services[name] for name in kind.needs})
+
+    async def close(self) -> None:
+        await self.seal_state.close()
+
+
+def application(setup: Any) -> Application:
+    """Build one worker's core from the server's setup (``broker.server.setup.WorkerSetup``)."""
+    catalog = load_catalog()
+    config = setup.config
+    backend_type = catalog.storage.get(config.storage.type)
+    if backend_type is None:
+        raise ConfigError(
+            f'storage "{config.storage.type}" is unknown; storage backends: {", ".join(sorted(catalog.storage))}'
+        )
+    seals = [stanza for stanza in config.seals if not stanza.disabled]
+    seal_type = seals[0].type if seals else "shamir"
+    listeners = config.listeners
+    settings = CoreSettings(
+        seal_type=seal_type,
+        storage_type=config.storage.type,
+        default_lease_ttl=int(config.default_lease_ttl.total_seconds()),
+        max_lease_ttl=int(config.max_lease_ttl.total_seconds()),
+        cluster_name=config.cluster_name,
+        api_addr=config.api_addr,
+        workers=config.workers,
+        audit_directory=str(config.audit_directory) if config.audit_directory else None,
+        unsafe_audit=config.unsafe_allow_api_audit_creation,
+        unauthenticated_rekey=any(not item.disable_unauthed_rekey_endpoints for item in listeners),
+        unauthenticated_generate_root=any(
+            not item.disable_unauthed_generate_root_endpoints for item in listeners
+        ),
+        redact_version=any(item.redact_version for item in listeners),
+        redact_cluster_name=any(item.redact_cluster_name for item in listeners),
+        redact_addresses=any(item.redact_addresses for item in listeners),
+        raw_storage=config.raw_storage_endpoint,
+        introspection=config.introspection_endpoint,
+    )
+    return Application(
+        settings=settings,
+        node=setup.node,
+        backend=backend_type.build(config.storage.settings),
+        catalog=catalog,
+        seal_settings=dict(seals[0].settings) if seals else {},
+        audit_stanzas=config.audit,
+    )
+
+
+def create_app(setup: Any) -> Any:
+    """Return one worker's ASGI application."""
+    from broker.http.app import EdgeSettings, create_edge
+
+    made = application(setup)
+    limits = [listener.max_request_size for listener in setup.config.listeners]
+    edge = create_edge(made.handle, EdgeSettings(max_body=max(limits) if limits else 32 * 1024 * 1024))
+
+    async def reload() -> None:
+        runtime = made.seal_state.current()
+        if runtime is not None:
+            runtime.auditor.reopen()
+
+    setup.on_reload(reload)
+    return edge
+
+
+@dataclass(frozen=True, slots=True)
+class DevInfo:
+    """What a dev server prints."""
+
+    unseal_key: str
+    root_token: str
+
+
+def dev_bootstrap(setup: Any, root_token: str | None) -> DevInfo:
+    """Initialise and unseal a fresh dev server, with KV version 2 at ``secret/``."""
+
+    async def run() -> DevInfo:
+        made = application(setup)
+        kv = new_mount("secret/", "kv", description="key/value secret storage", options={"version": "2"})
+        done = await initialise_store(made.parts, {}, root_token=root_token, extra=(kv,), dev=True)
+        setup.node.install_root_key(done.root_key.reveal())
+        answer = done.answer
+        await made.close()
+        return DevInfo(str(answer["keys"][0]), str(answer["root_token"]))
+
+    return asyncio.run(run())
+
+
+__all__ = ["Application", "DevInfo", "application", "create_app", "dev_bootstrap"]

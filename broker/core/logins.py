@@ -1,0 +1,74 @@
+"""Turning a successful login into a token, inside the login's own transaction."""
+
+from datetime import timedelta
+
+from broker.access.policies import canonical_names
+from broker.access.records import TokenEntry
+from broker.access.tokens import Limits, grant, issue_time
+from broker.core.tenants import Tenant
+from broker.plugin.context import Context, Mount
+from broker.plugin.errors import InvalidRequest
+from broker.plugin.messages import Auth
+from broker.storage.transaction import Transaction
+
+SYSTEM_DEFAULT_TTL = 768 * 3600
+SYSTEM_MAX_TTL = 768 * 3600
+
+
+def limits_of(
+    mount: Mount, *, default_ttl: int = SYSTEM_DEFAULT_TTL, max_ttl: int = SYSTEM_MAX_TTL
+) -> Limits:
+    """Return a mount's lifetimes: its own where tuned, else the system's."""
+    top = mount.config.max_lease_ttl or max_ttl
+    return Limits(min(mount.config.default_lease_ttl or default_ttl, top), top)
+
+
+async def mint_login(
+    tenant: Tenant,
+    tx: Transaction,
+    auth: Auth,
+    mount: Mount,
+    context: Context,
+    *,
+    limits: Limits | None = None,
+) -> None:
+    """Store the token of a login and fill it into ``auth``. Raises: InvalidRequest if a login asks for root."""
+    policies = canonical_names(auth.policies)
+    if "root" in policies:
+        raise InvalidRequest("auth methods cannot create root tokens")
+    if not auth.no_default_policy:
+        policies = tuple(sorted({*policies, "default"}))
+    lifetime = grant(
+        _seconds(auth.ttl),
+        limits=limits or limits_of(mount),
+        max_ttl=_seconds(auth.max_ttl),
+        period=_seconds(auth.period),
+        explicit_max_ttl=_seconds(auth.explicit_max_ttl),
+    )
+    for sentence in lifetime.warnings:
+        context.warn(sentence)
+    entry = TokenEntry(
+        accessor=tenant.tokens.new_accessor(),
+        policies=policies,
+        path=mount.prefix + context.path,
+        created_at=int(context.now),
+        display_name=auth.display_name or mount.type,
+        meta=dict(auth.metadata) or None,
+        num_uses=auth.num_uses,
+        ttl=lifetime.ttl,
+        explicit_max_ttl=_seconds(auth.explicit_max_ttl),
+        period=_seconds(auth.period),
+        expires_at=context.now + lifetime.ttl if lifetime.ttl else 0,
+        renewable=auth.renewable,
+        bound_cidrs=auth.bound_cidrs,
+        issue_time=issue_time(context.now),
+    )
+    auth.client_token = await tenant.tokens.mint(tx, entry)
+    auth.accessor = entry.accessor
+    auth.policies = auth.token_policies = policies
+    auth.lease_duration = lifetime.ttl
+    auth.orphan = True
+
+
+def _seconds(value: timedelta) -> int:
+    return int(value.total_seconds())

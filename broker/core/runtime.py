@@ -1,0 +1,24 @@
+"""What a worker holds while unsealed."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from broker.audit.auditor import Auditor
+    from broker.core.devices import Devices
+    from broker.core.tenants import Tenants
+
+
+@dataclass(slots=True)
+class Runtime:
+    """The unsealed parts of one worker. Closing wipes every plaintext it held."""
+
+    tenants: "Tenants"
+    auditor: "Auditor"
+    devices: "Devices"
+    cleanup: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def close(self) -> None:
+        self.tenants.forget()
+        await self.cleanup.aclose()

@@ -1,0 +1,99 @@
+"""Work that falls due: one worker of the cluster holds the steward's lock and does it; every worker keeps itself in step.
+
+Due work is found through the time-ordered index below ``sys/due/``, so a tick costs what is due, not what exists.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from broker.access.records import DueEntry
+from broker.access.tokens import DUE
+from broker.barrier.keyring import utc_now
+from broker.core.sealing import SealState
+from broker.core.tenants import Tenant, Tenants
+from broker.plugin.errors import BrokerError
+from broker.plugin.storage import Backend, HeldLock
+from broker.storage.errors import TransactionConflict
+
+log = logging.getLogger("broker.steward")
+
+TICK_SECONDS = 1.0
+BATCH = 200
+
+
+class Steward:
+    """Expiry and rotation, every second, in the worker that holds the lock."""
+
+    def __init__(
+        self, *, seal: SealState, tenants: Tenants, backend: Backend, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._seal = seal
+        self._tenants = tenants
+        self._backend = backend
+        self._clock = clock
+        self._task: asyncio.Task[None] | None = None
+        self._lock: HeldLock | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="steward")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._release()
+
+    async def _release(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            await lock.release()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            try:
+                await self._tick()
+            except (BrokerError, OSError) as error:
+                log.warning("steward.tick_failed error=%s", type(error).__name__)
+
+    async def _tick(self) -> None:
+        """One second's work: in every worker its own upkeep, in the lock's holder the cluster's."""
+        for tenant in self._tenants.all_open():
+            await tenant.store.poll()
+        await self._seal.reload_keyring()
+        await self._seal.reserve_encryptions()
+        if self._lock is None or not self._lock.held():
+            self._lock = await self._backend.try_lock("steward")
+        if self._lock is None:
+            return
+        keyring = self._seal.keyring()
+        if keyring is not None and (reason := keyring.due(utc_now())):
+            await self._seal.rotate()
+            log.info("barrier.rotated reason=%s", reason)
+        async for tenant in self._tenants.walk():
+            await self._expire(tenant)
+
+    async def _expire(self, tenant: Tenant) -> None:
+        """Do what is due in one tenant, at most ``BATCH`` entries in a tick."""
+        limit = f"{int(self._clock() * 1000):016d}/"
+        tx = await tenant.store.begin()
+        for path in await tx.scan(DUE, limit=BATCH):
+            if path >= limit:
+                return
+            try:
+                await self._settle(tenant, path)
+            except TransactionConflict:
+                continue
+
+    async def _settle(self, tenant: Tenant, path: str) -> None:
+        tx = await tenant.store.begin()
+        due = await tx.load(DUE + path, DueEntry)
+        if due is None:
+            return
+        if due.kind == "token" and not await tenant.tokens.clear(tx, due.name, now=self._clock()):
+            await tx.commit()  # more children are left: the due entry stays for the next step
+            return
+        tx.delete(DUE + path)
+        await tx.commit()

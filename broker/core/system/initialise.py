@@ -1,0 +1,103 @@
+"""``sys/init``: a barrier, the root tenant and the first root token, in one durable step."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import urandom
+from typing import Any
+
+from broker.access.tokens import TokenStore
+from broker.barrier.codec import root_codec
+from broker.barrier.initialise import AlreadyInitialized, initialise
+from broker.barrier.issue import ShareRequest
+from broker.barrier.keyring import utc_now
+from broker.barrier.shares import Group
+from broker.core.birth import mint_root, prepare_tenant
+from broker.core.records import SYSTEM_SETTINGS, SystemSettings
+from broker.core.system.parts import Parts
+from broker.plugin.context import Mount
+from broker.plugin.errors import InvalidRequest
+from broker.plugin.seal import SealKind
+from broker.plugin.secret import Secret
+from broker.plugin.storage import ABSENT
+from broker.storage.ports import LocalSignal
+from broker.storage.tenant import TenantStore
+from broker.storage.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class InitDone:
+    """What init gives: the answer for the one caller who sees it, and the root key."""
+
+    answer: Mapping[str, Any] = field(repr=False)
+    root_key: Secret[bytes]
+
+
+async def initialise_store(
+    parts: Parts,
+    wanted: Mapping[str, Any],
+    *,
+    root_token: str | None = None,
+    extra: tuple[Mount, ...] = (),
+    dev: bool = False,
+) -> InitDone:
+    """Initialise an empty store: everything in one batch that expects nothing to be there.
+
+    ``wanted`` has Vault's names (``secret_shares``, ``secret_threshold``, ``pgp_keys``, ...) and ours
+    (``secret_groups``, ``group_threshold``, ``custodian_keys``). Raises: AlreadyInitialized; InvalidRequest.
+    """
+    if await parts.seal_state.initialized():
+        raise AlreadyInitialized
+    if dev:
+        wanted = {"secret_shares": 1, "secret_threshold": 1}
+    shares = recovery = None
+    if parts.seal.kind is SealKind.SHARES:
+        shares = _request(wanted, "secret_")
+        if wanted.get("recovery_shares") or wanted.get("recovery_threshold"):
+            recovery = _request(wanted, "recovery_")
+    elif wanted.get("recovery_shares"):
+        recovery = _request(wanted, "recovery_")
+    made = await initialise(
+        parts.settings.seal_type, parts.seal, shares, recovery, now=utc_now(), random=urandom
+    )
+    keyring = made.unsealed.keyring
+    store = await parts.seal_state.root_store(create=True)
+    codec = root_codec(lambda: keyring)
+    space = TenantStore(store, tenant="root", codec=codec, signal=LocalSignal(), writer=Writer())
+    tx = await space.begin()
+    prepare_tenant(tx, extra=extra)
+    name = parts.settings.cluster_name or f"broker-cluster-{urandom(4).hex()}"
+    tx.save(SYSTEM_SETTINGS, SystemSettings(cluster_id=str(uuid.uuid4()), cluster_name=name))
+    tokens = TokenStore("root")
+    token = await mint_root(tokens, tx, token=root_token)
+    answer = made.answer(token, str(wanted.get("root_token_pgp_key") or ""))
+    writes: dict[str, bytes | None] = dict(made.writes)
+    writes |= {path: codec.seal(path, value) for path, value in tx.pending().items() if value is not None}
+    if not await parts.seal_state.write_raw(writes, expects=dict.fromkeys(writes, ABSENT)):
+        raise AlreadyInitialized
+    return InitDone(answer, made.unsealed.root_key)
+
+
+def _request(wanted: Mapping[str, Any], prefix: str) -> ShareRequest:
+    groups = wanted.get(f"{prefix}groups")
+    keys = tuple(wanted.get("pgp_keys" if prefix == "secret_" else "recovery_pgp_keys") or ())
+    if not groups:
+        request = ShareRequest.of(
+            int(wanted.get(f"{prefix}shares") or 0), int(wanted.get(f"{prefix}threshold") or 0), pgp_keys=keys
+        )
+        threshold, parts = 1, request.groups
+    else:
+        threshold, parts = int(wanted.get("group_threshold") or 1), tuple(_group(entry) for entry in groups)
+    custodians = tuple(wanted.get("custodian_keys") or ()) if prefix == "secret_" else ()
+    return ShareRequest(parts, threshold, keys, custodians)
+
+
+def _group(entry: object) -> Group:
+    """Read one of ``secret_groups``: ``{"threshold": 3, "count": 5, "name": "security"}``."""
+    if isinstance(entry, dict) and set(entry) <= {"threshold", "count", "name"}:
+        threshold, count, name = entry.get("threshold"), entry.get("count"), entry.get("name", "")
+        if type(threshold) is int and type(count) is int and isinstance(name, str):
+            return Group(threshold, count, name)
+    raise InvalidRequest(
+        'field "secret_groups": expected a list of {"threshold": 3, "count": 5, "name": "security"}'
+    )

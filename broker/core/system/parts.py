@@ -1,0 +1,49 @@
+"""What the system engine's handlers work with, by name."""
+
+from dataclasses import dataclass
+
+from broker.core.denials import Denials
+from broker.core.plugins import Catalog
+from broker.core.routing import Registry
+from broker.core.runtime import Runtime
+from broker.core.sealing import SealState
+from broker.core.settings import CoreSettings
+from broker.core.tenants import Tenant
+from broker.plugin.context import Context, Mount
+from broker.plugin.engine import Engine
+from broker.plugin.errors import Sealed
+from broker.plugin.seal import Seal
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The services behind ``sys/``. ``runtime()`` is ``None`` while sealed."""
+
+    settings: CoreSettings
+    catalog: Catalog
+    registry: Registry
+    seal_state: SealState
+    seal: Seal
+    denials: Denials
+
+    def runtime(self) -> Runtime:
+        """Return the unsealed parts. Raises: Sealed."""
+        runtime = self.seal_state.current()
+        if runtime is None:
+            raise Sealed
+        return runtime
+
+    def tenant(self, ctx: Context) -> Tenant:
+        """Return the tenant a request is in. Raises: Sealed."""
+        for tenant in self.runtime().tenants.all_open():
+            if tenant.info.uuid == ctx.namespace.uuid:
+                return tenant
+        raise Sealed
+
+
+class SystemBase(Engine):
+    """The engine at ``sys/``; its paths are put together in ``broker.core.system.engine``."""
+
+    def __init__(self, mount: Mount, *, parts: Parts) -> None:
+        super().__init__(mount)
+        self.parts = parts

@@ -1,0 +1,244 @@
+"""What a node tells of itself without a token, sealed or not: health, seal status, leader, init, unseal; and sealing it.
+
+Shapes are Vault's; source: Vault's ``sys/health``, ``sys/seal-status``, ``sys/init``, ``sys/unseal`` API documentation.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+
+from broker.barrier.progress import Progress
+from broker.barrier.records import BarrierRecords
+from broker.barrier.unseal import About, reset, seal_status, submit
+from broker.core.records import SYSTEM_SETTINGS, SystemSettings
+from broker.core.settings import VERSION
+from broker.core.system.initialise import initialise_store
+from broker.core.system.parts import Parts, SystemBase
+from broker.plugin.context import Context
+from broker.plugin.errors import InvalidRequest, NotInitialized
+from broker.plugin.fields import Field, Json
+from broker.plugin.messages import Plain
+from broker.plugin.paths import Operation, Path
+from broker.plugin.seal import SealKind
+from broker.plugin.secret import Secret
+
+UNSEAL = "unseal"
+_encode = msgspec.json.encode
+_decode = msgspec.json.Decoder(Progress).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    standbyok: Annotated[str, Field("Answer as if active while a standby.")] = ""
+    perfstandbyok: Annotated[str, Field("Likewise for performance standbys.")] = ""
+    activecode: Annotated[int, Field("Status for an active node.", minimum=100, maximum=599)] = 200
+    standbycode: Annotated[int, Field("Status for a standby.", minimum=100, maximum=599)] = 429
+    drsecondarycode: Annotated[int, Field("Unused here.", minimum=100, maximum=599)] = 472
+    performancestandbycode: Annotated[int, Field("Unused here.", minimum=100, maximum=599)] = 473
+    sealedcode: Annotated[int, Field("Status for a sealed node.", minimum=100, maximum=599)] = 503
+    uninitcode: Annotated[int, Field("Status before init.", minimum=100, maximum=599)] = 501
+    removedcode: Annotated[int, Field("Unused here.", minimum=100, maximum=599)] = 530
+    haunhealthycode: Annotated[int, Field("Unused here.", minimum=100, maximum=599)] = 474
+
+
+@dataclass(frozen=True, slots=True)
+class Init:
+    secret_shares: Annotated[int, Field("Shares of the unseal key.")] = 0
+    secret_threshold: Annotated[int, Field("Shares that open.")] = 0
+    secret_groups: Annotated[
+        list[Json] | None, Field('Groups of shares: [{"threshold": 3, "count": 5, "name": "security"}].')
+    ] = None
+    group_threshold: Annotated[int, Field("Groups that open.")] = 0
+    pgp_keys: Annotated[list[str] | None, Field("PGP key per share, base64.")] = None
+    custodian_keys: Annotated[list[str] | None, Field("X25519 key per share, base64.")] = None
+    root_token_pgp_key: Annotated[str, Field("PGP key for the root token, base64.")] = ""
+    stored_shares: Annotated[int, Field("Unused here.", deprecated=True)] = 0
+    recovery_shares: Annotated[int, Field("Shares of the recovery key, for auto seals.")] = 0
+    recovery_threshold: Annotated[int, Field("Recovery shares that authorise.")] = 0
+    recovery_pgp_keys: Annotated[list[str] | None, Field("PGP key per recovery share.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unseal:
+    key: Annotated[Secret[str] | None, Field("One share: words, hex or base64.", max_length=1024)] = None
+    reset: Annotated[bool, Field("Give up the attempt in progress; needs its nonce.")] = False
+    nonce: Annotated[str, Field("Nonce of the attempt, as seal-status shows it.")] = ""
+    migrate: Annotated[bool, Field("Take part in a seal migration.")] = False
+
+
+async def cluster(parts: Parts) -> SystemSettings:
+    """Return the installation's settings, empty while sealed."""
+    runtime = parts.seal_state.current() or await parts.seal_state.enter()
+    if runtime is None:
+        return SystemSettings()
+    tx = await runtime.tenants.root.store.begin()
+    return await tx.load(SYSTEM_SETTINGS, SystemSettings) or SystemSettings()
+
+
+async def stored(parts: Parts) -> BarrierRecords | None:
+    """Return the barrier's records, ``None`` before init."""
+    try:
+        return (await parts.seal_state.records())[0]
+    except NotInitialized:
+        return None
+
+
+def progress(parts: Parts) -> Progress | None:
+    """Return the unseal attempt in progress, shared by all workers."""
+    blob = parts.seal_state.node.read_ceremony(UNSEAL)
+    return _decode(blob) if blob else None
+
+
+async def describe(parts: Parts) -> dict[str, Any]:
+    """Return the answer of seal-status."""
+    settings = parts.settings
+    known = await cluster(parts)
+    about = About(
+        version="" if settings.redact_version else VERSION,
+        commit_date="",
+        storage_type=settings.storage_type,
+        cluster_name="" if settings.redact_cluster_name else known.cluster_name,
+        cluster_id=known.cluster_id,
+    )
+    return seal_status(
+        about,
+        await stored(parts),
+        progress(parts),
+        configured=settings.seal_type,
+        auto=parts.seal.kind is SealKind.AUTO,
+        sealed=parts.seal_state.current() is None,
+    )
+
+
+async def read_seal_status(system: SystemBase, ctx: Context, args: Nothing) -> Plain:
+    return Plain(await describe(system.parts))
+
+
+async def read_health(system: SystemBase, ctx: Context, args: Health) -> Plain:
+    known = await cluster(system.parts)
+    initialized = await stored(system.parts) is not None
+    sealed = system.parts.seal_state.current() is None
+    status = args.uninitcode if not initialized else args.sealedcode if sealed else args.activecode
+    body: dict[str, Any] = {
+        "initialized": initialized,
+        "sealed": sealed,
+        "standby": sealed,
+        "performance_standby": False,
+        "replication_performance_mode": "unknown" if sealed else "disabled",
+        "replication_dr_mode": "unknown" if sealed else "disabled",
+        "server_time_utc": int(time.time()),
+        "version": "" if system.parts.settings.redact_version else VERSION,
+    }
+    if known.cluster_id:
+        body |= {"cluster_name": known.cluster_name, "cluster_id": known.cluster_id}
+    return Plain(body, status)
+
+
+async def read_leader(system: SystemBase, ctx: Context, args: Nothing) -> Plain:
+    return Plain(
+        {
+            "ha_enabled": False,
+            "is_self": False,
+            "active_time": "0001-01-01T00:00:00Z",
+            "leader_address": "",
+            "leader_cluster_address": "",
+            "performance_standby": False,
+            "performance_standby_last_remote_wal": 0,
+        }
+    )
+
+
+async def read_init(system: SystemBase, ctx: Context, args: Nothing) -> Plain:
+    return Plain({"initialized": await stored(system.parts) is not None})
+
+
+async def write_init(system: SystemBase, ctx: Context, args: Init) -> Plain:
+    """Initialise the store. Served once, before there is anyone to authenticate."""
+    wanted = {name: getattr(args, name) for name in Init.__slots__}
+    done = await initialise_store(system.parts, wanted)
+    if system.parts.seal.kind is SealKind.AUTO:
+        system.parts.seal_state.node.install_root_key(done.root_key.reveal())
+    return Plain(done.answer)
+
+
+async def write_unseal(system: SystemBase, ctx: Context, args: Unseal) -> Plain:
+    """Take one share. The progress lies in the node page, so shares may land on different workers."""
+    state = system.parts.seal_state
+    records = await stored(system.parts)
+    if records is None:
+        raise NotInitialized
+    if state.current() is None and state.node.root_key() is None:
+        if args.migrate:
+            raise InvalidRequest("can't perform a seal migration, no migration seal found")
+        with state.node.locked():
+            before = progress(system.parts)
+            if args.reset:
+                reset(before, args.nonce)
+                after, opened = None, None
+            elif args.key is None or not args.key.reveal():
+                raise InvalidRequest(
+                    "'key' must be specified in request body as JSON, or 'reset' set to true"
+                )
+            else:
+                text = args.key.reveal()
+                after, opened = await submit(before, text, records, system.parts.seal, random=os.urandom)
+            state.node.write_ceremony(UNSEAL, _encode(after) if after is not None else None)
+            if opened is not None:
+                state.node.install_root_key(opened.root_key.reveal())
+        await state.enter()
+    return Plain(await describe(system.parts))
+
+
+async def write_seal(system: SystemBase, ctx: Context, args: Nothing) -> None:
+    """Seal the node: every worker drops its keys and plaintext before it serves another request."""
+    system.parts.seal_state.node.wipe()
+
+
+async def write_step_down(system: SystemBase, ctx: Context, args: Nothing) -> None:
+    """Give up leadership. One node alone has nobody to hand it to; the answer is Vault's."""
+
+
+PATHS = (
+    Path(
+        "health",
+        "Whether the node is initialised, unsealed and active; the status code tells it too.",
+        read=Operation(Health, dict, calls=read_health, authenticated=False, sealed=True),
+    ),
+    Path(
+        "seal-status",
+        "The state of the seal.",
+        read=Operation(Nothing, dict, calls=read_seal_status, authenticated=False, sealed=True),
+    ),
+    Path(
+        "leader",
+        "Who leads the cluster.",
+        read=Operation(Nothing, dict, calls=read_leader, authenticated=False, sealed=True),
+    ),
+    Path(
+        "init",
+        "Initialise an empty store.",
+        read=Operation(Nothing, dict, calls=read_init, authenticated=False, sealed=True),
+        update=Operation(Init, dict, calls=write_init, authenticated=False, sealed=True),
+    ),
+    Path(
+        "unseal",
+        "Bring one share.",
+        update=Operation(Unseal, dict, calls=write_unseal, authenticated=False, sealed=True),
+    ),
+    Path(
+        "seal", "Seal the node.", update=Operation(Nothing, None, calls=write_seal, sudo=True, root_only=True)
+    ),
+    Path(
+        "step-down",
+        "Give up leadership.",
+        update=Operation(Nothing, None, calls=write_step_down, sudo=True, root_only=True),
+    ),
+)

@@ -1,0 +1,179 @@
+"""Tenants: each namespace's own store, key, router, tokens and policies, opened on first use."""
+
+import asyncio
+import secrets
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from broker.access.policies import PolicyStore
+from broker.access.tokens import TokenStore, base62
+from broker.barrier.codec import TenantCodec
+from broker.core.records import MOUNTS, NAMESPACES, MountTable, NamespaceRecord
+from broker.core.routing import Router
+from broker.plugin.context import Mount, NamespaceInfo
+from broker.plugin.errors import NotFound, Tampered
+from broker.plugin.secret import Secret
+from broker.plugin.storage import Backend
+from broker.storage.tenant import TenantStore
+from broker.storage.transaction import Transaction
+
+
+@dataclass(slots=True)
+class Tenant:
+    """One namespace, open in this worker."""
+
+    info: NamespaceInfo
+    parent: "Tenant | None"
+    store: TenantStore
+    tokens: TokenStore
+    policies: PolicyStore
+    router: Router | None = None
+
+    @property
+    def is_root(self) -> bool:
+        return self.parent is None
+
+
+class Tenants:
+    """The open tenants of this worker. ``resolve`` is on every request's way."""
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        root: Tenant,
+        open_store: Callable[..., TenantStore],
+        codec: Callable[[str, Secret[bytes]], TenantCodec],
+        build_router: Callable[[Tenant, MountTable, Router | None], Router],
+    ) -> None:
+        self._backend = backend
+        self.root = root
+        self._open_store = open_store
+        self._codec = codec
+        self._build_router = build_router
+        self._open: dict[str, Tenant] = {}
+        self._opening = asyncio.Lock()
+
+    async def router(self, tenant: Tenant, tx: Transaction) -> Router:
+        """Return the tenant's router, rebuilt if its mount table changed."""
+        table = await tx.load(MOUNTS, MountTable)
+        router = tenant.router
+        if router is not None and router.table is table:
+            return router
+        if table is None:
+            raise Tampered(f"{MOUNTS} is missing")
+        router = tenant.router = self._build_router(tenant, table, router)
+        return router
+
+    async def resolve(self, namespace: str, path: str) -> tuple[Tenant, str]:
+        """Return the tenant a request is for and the path inside it.
+
+        ``namespace`` (from the header) is walked first, then as many segments of ``path`` as name namespaces.
+        Raises: NotFound if a segment of ``namespace`` names none.
+        """
+        tenant = self.root
+        for name in namespace.split("/"):
+            if name:
+                child = await self._child(tenant, name)
+                if child is None:
+                    raise NotFound("no handler for route; namespace not found")
+                tenant = child
+        while True:
+            name, slash, rest = path.partition("/")
+            if not slash or name in RESERVED:
+                return tenant, path
+            child = await self._child(tenant, name)
+            if child is None:
+                return tenant, path
+            tenant, path = child, rest
+
+    async def _child(self, parent: Tenant, name: str) -> Tenant | None:
+        tx = await parent.store.begin()
+        record = await tx.load(NAMESPACES + name, NamespaceRecord)
+        if record is None or record.tainted:
+            return None
+        known = self._open.get(record.uuid)
+        return known if known is not None else await self.open(parent, record)
+
+    async def open(self, parent: Tenant, record: NamespaceRecord, *, create: bool = False) -> Tenant:
+        """Open a child's store in this worker."""
+        async with self._opening:
+            known = self._open.get(record.uuid)
+            if known is not None:
+                return known
+            raw = await self._backend.open(record.uuid, create=create)
+            codec = self._codec(record.uuid, Secret(bytes.fromhex(record.secret)))
+            store = self._open_store(raw, tenant=record.uuid, codec=codec)
+            info = NamespaceInfo(
+                record.id, record.uuid, f"{parent.info.path}{record.name}/", record.custom_metadata or {}
+            )
+            tenant = Tenant(info, parent, store, TokenStore(record.id), PolicyStore())
+            self._open[record.uuid] = tenant
+            return tenant
+
+    async def close(self, tenant_uuid: str) -> None:
+        """Forget a tenant's plaintext and close its store."""
+        tenant = self._open.pop(tenant_uuid, None)
+        if tenant is not None:
+            tenant.store.forget()
+            await tenant.store.close()
+
+    def all_open(self) -> list[Tenant]:
+        return [self.root, *self._open.values()]
+
+    async def walk(self, tenant: Tenant | None = None) -> AsyncIterator[Tenant]:
+        """Yield every tenant, opening those this worker has not used yet, parents first."""
+        tenant = tenant or self.root
+        yield tenant
+        tx = await tenant.store.begin()
+        for name in await tx.list(NAMESPACES):
+            child = await self._child(tenant, name)
+            if child is not None:
+                async for below in self.walk(child):
+                    yield below
+
+    def forget(self) -> None:
+        """Drop every plaintext this worker holds."""
+        for tenant in self.all_open():
+            tenant.store.forget()
+            tenant.policies.forget()
+            tenant.router = None
+
+
+RESERVED = frozenset({"sys", "auth", "audit", "cubbyhole", "identity"})
+"""First segments that are never looked up as a namespace in a path; none may be created under these names."""
+
+
+def new_namespace(name: str, custom_metadata: dict[str, str] | None) -> NamespaceRecord:
+    """Make the record of a new namespace: fresh ids and a fresh tenant secret."""
+    return NamespaceRecord(
+        name=name,
+        id=base62(6),
+        uuid=str(uuid.uuid4()),
+        secret=secrets.token_hex(32),
+        custom_metadata=custom_metadata,
+        created=datetime.now(UTC).isoformat(),
+    )
+
+
+def new_mount(path: str, kind: str, *, table: str = "secret", description: str = "", **more: object) -> Mount:
+    """Make a mount entry with fresh ids; the accessor reads ``<table>_<type>_<8 hex>``."""
+    label = {"secret": kind, "auth": f"auth_{kind}"}[table]
+    values = {"uuid": str(uuid.uuid4()), "accessor": f"{label}_{secrets.token_hex(4)}", **more}
+    return Mount(path=path, type=kind, table=table, description=description, **values)  # type: ignore[arg-type]
+
+
+def builtin_mounts() -> tuple[Mount, ...]:
+    """What every tenant has from birth."""
+    return (
+        new_mount(
+            "sys/",
+            "system",
+            description="system endpoints used for control, policy and debugging",
+            seal_wrap=True,
+        ),
+        new_mount("cubbyhole/", "cubbyhole", description="per-token private secret storage", local=True),
+        new_mount("token/", "token", table="auth", description="token based credentials"),
+    )

@@ -1,0 +1,299 @@
+"""The service behind ``auth/token``: Vault's rules for who may make which token."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from broker.access.policies import POLICY, canonical_names
+from broker.access.records import PolicyRecord, TokenEntry
+from broker.access.tokens import ID, MAX_DEPTH, Found, Limits, auth_of, grant, issue_time
+from broker.core.logins import limits_of
+from broker.core.settings import CoreSettings
+from broker.core.tenants import Tenant
+from broker.plugin.context import Context
+from broker.plugin.errors import InvalidRequest, PermissionDenied
+from broker.plugin.messages import Auth
+from broker.plugin.secret import Secret
+from broker.plugin.services import NewToken
+from broker.storage.transaction import Transaction
+
+_DISPLAY = re.compile(r"[^a-zA-Z0-9-]", re.ASCII)
+_CUSTOM_ID = re.compile(r"[\x21-\x7e]{1,256}", re.ASCII)
+DENIED = "1 error occurred:\n\t* permission denied\n\n"
+"""The text of a refusal by policy, which clients know from Vault."""
+
+BAD_ACCESSOR = "1 error occurred:\n\t* invalid accessor\n\n"
+
+
+class TokenService:
+    """``Tokens`` for one tenant. Every method joins the request's transaction."""
+
+    def __init__(self, tenant: Tenant, settings: CoreSettings) -> None:
+        self._tenant = tenant
+        self._store = tenant.tokens
+        self._settings = settings
+
+    def _limits(self, ctx: Context) -> Limits:
+        return limits_of(
+            ctx.mount, default_ttl=self._settings.default_lease_ttl, max_ttl=self._settings.max_lease_ttl
+        )
+
+    async def _caller(self, ctx: Context) -> Found:
+        """Return the calling token, if it belongs to this tenant. Raises: PermissionDenied."""
+        found = await self._find(ctx, None)
+        if found is None:
+            raise PermissionDenied
+        return found
+
+    async def _find(self, ctx: Context, token: Secret[str] | None) -> Found | None:
+        wanted = token if token is not None else ctx.token
+        if wanted is None:
+            return None
+        tx: Transaction = ctx.transaction
+        name = await self._store.hash_of(tx, wanted.reveal())
+        if name == ctx.caller.token_hash:
+            # The caller's last use leaves its entry spent, yet this request is still it.
+            entry = await tx.load(ID + name, TokenEntry)
+            return None if entry is None else Found(name, entry)
+        return await self._store.lookup(tx, wanted.reveal(), ctx.now)
+
+    async def create(self, ctx: Context, wanted: NewToken, *, orphan: bool = False) -> Auth:
+        tx: Transaction = ctx.transaction
+        parent = await self._caller(ctx)
+        if parent.entry.num_uses:
+            raise InvalidRequest("restricted use token cannot generate child tokens")
+        sudo = ctx.sudo
+        entry = await self._entry(ctx, wanted, parent, orphan=orphan or wanted.no_parent, sudo=sudo)
+        if wanted.no_parent and not orphan and not sudo:
+            raise PermissionDenied(DENIED)
+        custom = None if wanted.id is None else self._custom_id(wanted.id.reveal(), sudo=sudo)
+        taken = custom is not None and await tx.load(ID + await self._store.hash_of(tx, custom), TokenEntry)
+        if taken:
+            raise InvalidRequest("cannot create a token with a duplicate ID")
+        await self._check_depth(tx, parent)
+        token = await self._store.mint(tx, entry, token=custom)
+        for name in entry.policies:
+            if name != "root" and await tx.load(POLICY + name, PolicyRecord) is None:
+                ctx.warn(f'Policy "{name}" does not exist')
+        return auth_of(entry, token, policies=entry.policies)
+
+    def _custom_id(self, text: str, *, sudo: bool) -> str:
+        if not sudo:
+            raise InvalidRequest("root or sudo privileges required to specify token id")
+        if text.startswith(("hvs.", "hvb.", "s.", "b.")):
+            raise InvalidRequest(f"custom token ID cannot have the '{text.partition('.')[0]}.' prefix")
+        if "." in text:
+            raise InvalidRequest("custom token ID cannot have a '.' in the value")
+        if not _CUSTOM_ID.fullmatch(text):
+            raise InvalidRequest("custom token ID must be 1 to 256 printable ASCII characters")
+        return text
+
+    async def _check_depth(self, tx: Transaction, parent: Found) -> None:
+        depth, above = 1, parent.entry.parent
+        while above and depth <= MAX_DEPTH:
+            entry = await tx.load(ID + above, TokenEntry)
+            above = "" if entry is None or entry.severed else entry.parent
+            depth += 1
+        if depth > MAX_DEPTH:
+            raise InvalidRequest(f"the token has {MAX_DEPTH} ancestors; create an orphan instead")
+
+    async def _entry(
+        self, ctx: Context, wanted: NewToken, parent: Found, *, orphan: bool, sudo: bool
+    ) -> TokenEntry:
+        if wanted.type not in ("", "service", "default"):
+            raise InvalidRequest(
+                "batch tokens are not available on this server yet"
+                if wanted.type == "batch"
+                else "invalid 'token_type' value"
+            )
+        if wanted.num_uses < 0:
+            raise InvalidRequest("number of uses cannot be negative")
+        if wanted.entity_alias:
+            raise InvalidRequest("'entity_alias' is only allowed in combination with token role")
+        ttl = _seconds(wanted.ttl, "ttl must be positive")
+        ceiling = _seconds(wanted.explicit_max_ttl, "explicit_max_ttl must be positive")
+        period = _seconds(wanted.period, "period must be positive")
+        if period and not sudo:
+            raise PermissionDenied(DENIED)
+        policies = self._policies(wanted, parent, sudo=sudo)
+        root = "root" in policies
+        if root and parent.entry.expires_at and not (ttl or period or ceiling):
+            raise InvalidRequest("expiring root tokens cannot create non-expiring root tokens")
+        name = "token" + (
+            "-" + _DISPLAY.sub("-", wanted.display_name).strip("-") if wanted.display_name else ""
+        )
+        renewable = wanted.renewable
+        lifetime = 0
+        if root and not (ttl or period or ceiling):
+            renewable = False
+        else:
+            limits = self._limits(ctx)
+            if ceiling > limits.max_ttl:
+                ctx.warn(
+                    f'Explicit max TTL of "{ceiling}" seconds is greater than system/mount allowed value '
+                    f'of "{limits.max_ttl}" seconds'
+                )
+            granted = grant(ttl, limits=limits, period=period, explicit_max_ttl=ceiling)
+            for sentence in granted.warnings:
+                ctx.warn(sentence)
+            lifetime = granted.ttl
+        return TokenEntry(
+            accessor=self._store.new_accessor(),
+            policies=policies,
+            path=ctx.mount.prefix + ctx.path.rstrip("/"),
+            created_at=int(ctx.now),
+            parent="" if orphan else parent.hash,
+            display_name=name,
+            meta=dict(wanted.meta) or None,
+            num_uses=wanted.num_uses,
+            ttl=lifetime,
+            explicit_max_ttl=ceiling,
+            period=period,
+            expires_at=ctx.now + lifetime if lifetime else 0,
+            renewable=renewable,
+            issue_time=issue_time(ctx.now),
+        )
+
+    def _policies(self, wanted: NewToken, parent: Found, *, sudo: bool) -> tuple[str, ...]:
+        held = set(parent.entry.policies)
+        asked = set(canonical_names(wanted.policies)) if wanted.policies else set(held)
+        if "root" in asked and "root" not in held:
+            raise InvalidRequest("root tokens may not be created without parent token being root")
+        if not sudo and not asked <= held | {"default"}:
+            raise PermissionDenied(DENIED)
+        if "root" in asked:
+            return ("root",)
+        if not wanted.no_default_policy:
+            asked.add("default")
+        else:
+            asked -= {"default"} if not wanted.policies else set()
+        return tuple(sorted(asked))
+
+    async def lookup(self, ctx: Context, token: Secret[str] | None) -> Mapping[str, Any]:
+        wanted = token if token is not None else ctx.token
+        found = await self._find(ctx, wanted)
+        if found is None or wanted is None:
+            raise PermissionDenied("bad token")
+        return self._describe(found.entry, wanted.reveal(), ctx)
+
+    async def lookup_accessor(self, ctx: Context, accessor: str) -> Mapping[str, Any]:
+        found = await self._by_accessor(ctx, accessor)
+        if found is None:
+            raise PermissionDenied(BAD_ACCESSOR)
+        return self._describe(found.entry, "", ctx)
+
+    async def _by_accessor(self, ctx: Context, accessor: str) -> Found | None:
+        return await self._store.by_accessor(ctx.transaction, accessor, ctx.now)
+
+    def _describe(self, entry: TokenEntry, token: str, ctx: Context) -> dict[str, Any]:
+        about: dict[str, Any] = {
+            "accessor": entry.accessor,
+            "creation_time": entry.created_at,
+            "creation_ttl": entry.ttl,
+            "display_name": entry.display_name,
+            "entity_id": entry.entity_id,
+            "expire_time": _instant(entry.expires_at),
+            "explicit_max_ttl": entry.explicit_max_ttl,
+            "id": token,
+            "issue_time": entry.issue_time,
+            "meta": entry.meta,
+            "num_uses": max(entry.num_uses, 0),
+            "orphan": not entry.parent,
+            "path": entry.path,
+            "policies": list(entry.policies),
+            "renewable": entry.renewable,
+            "ttl": max(int(entry.expires_at - ctx.now), 0) if entry.expires_at else 0,
+            "type": entry.type,
+        }
+        if entry.period:
+            about["period"] = entry.period
+        if entry.renewed_at:
+            about["last_renewal"] = _instant(entry.renewed_at)
+            about["last_renewal_time"] = entry.renewed_at
+        if ctx.namespace.path:
+            about["namespace_path"] = ctx.namespace.path
+        return about
+
+    async def renew(self, ctx: Context, token: Secret[str] | None, increment: timedelta) -> Auth:
+        wanted = token if token is not None else ctx.token
+        found = await self._find(ctx, wanted)
+        if found is None:
+            raise PermissionDenied("token not found")
+        return await self._renew(ctx, found, wanted, increment)
+
+    async def renew_accessor(self, ctx: Context, accessor: str, increment: timedelta) -> Auth:
+        found = await self._by_accessor(ctx, accessor)
+        if found is None:
+            raise PermissionDenied(BAD_ACCESSOR)
+        return await self._renew(ctx, found, None, increment)
+
+    async def _renew(
+        self, ctx: Context, found: Found, token: Secret[str] | None, increment: timedelta
+    ) -> Auth:
+        entry = found.entry
+        if not entry.renewable or not entry.expires_at:
+            raise InvalidRequest("lease is not renewable")
+        if increment < timedelta(0):
+            raise InvalidRequest("increment must not be negative")
+        granted = grant(
+            int(increment.total_seconds()) or (0 if entry.period else entry.ttl),
+            limits=self._limits(ctx),
+            period=entry.period,
+            explicit_max_ttl=entry.explicit_max_ttl,
+            age=ctx.now - entry.created_at,
+        )
+        for sentence in granted.warnings:
+            ctx.warn(sentence)
+        new = msgspec.structs.replace(entry, expires_at=ctx.now + granted.ttl, renewed_at=int(ctx.now))
+        self._store.update(ctx.transaction, found.hash, entry, new)
+        auth = auth_of(new, token, policies=entry.policies)
+        auth.lease_duration = granted.ttl
+        if token is None:
+            auth.client_token = Secret("")
+        return auth
+
+    async def revoke(self, ctx: Context, token: Secret[str] | None) -> bool:
+        found = await self._find(ctx, token)
+        if found is None:
+            return False
+        await self._store.revoke(ctx.transaction, found.hash, now=ctx.now)
+        return True
+
+    async def revoke_accessor(self, ctx: Context, accessor: str) -> bool:
+        found = await self._by_accessor(ctx, accessor)
+        if found is None:
+            return False
+        await self._store.revoke(ctx.transaction, found.hash, now=ctx.now)
+        return True
+
+    async def revoke_orphan(self, ctx: Context, token: Secret[str]) -> bool:
+        found = await self._find(ctx, token)
+        if found is None:
+            return False
+        await self._store.sever(ctx.transaction, found.hash, now=ctx.now)
+        return True
+
+    async def accessors(self, ctx: Context, *, after: str = "", limit: int | None = None) -> list[str]:
+        tx: Transaction = ctx.transaction
+        names: list[str] = []
+        for name in await tx.list(ID, after="", limit=None):
+            entry = await self._store.alive(tx, name, ctx.now)
+            if entry is not None:
+                names.append(entry.accessor)
+        names.sort()
+        kept = [name for name in names if name > after] if after else names
+        return kept[:limit] if limit else kept
+
+
+def _seconds(value: timedelta | None, complaint: str) -> int:
+    seconds = 0 if value is None else int(value.total_seconds())
+    if seconds < 0:
+        raise InvalidRequest(complaint)
+    return seconds
+
+
+def _instant(when: float) -> str | None:
+    return datetime.fromtimestamp(when, UTC).isoformat().replace("+00:00", "Z") if when else None

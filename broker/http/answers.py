@@ -1,0 +1,119 @@
+"""Responses as bytes: Vault's envelope, with its explicit nulls."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from broker.access.tokens import issue_time
+from broker.plugin.errors import BrokerError
+from broker.plugin.messages import Auth, Response, WrapInfo
+from broker.plugin.secret import Secret
+
+from .errors import status_of
+
+
+def _plain(value: Any) -> Any:
+    """Turn what JSON does not know into what the field's clients expect."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, timedelta):
+        return int(value.total_seconds())
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode
+
+
+def encode(value: Any) -> bytes:
+    """Encode a value as JSON; integers of any size keep every digit."""
+    try:
+        return _encode(value)
+    except OverflowError:
+        return json.dumps(value, default=_plain, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def auth_body(auth: Auth) -> dict[str, Any]:
+    """Return the ``auth`` block of the envelope."""
+    return {
+        "client_token": "" if auth.client_token is None else auth.client_token.reveal(),
+        "accessor": auth.accessor,
+        "policies": list(auth.policies),
+        "token_policies": list(auth.token_policies),
+        **({"identity_policies": list(auth.identity_policies)} if auth.identity_policies else {}),
+        "metadata": dict(auth.metadata) or None,
+        "lease_duration": auth.lease_duration,
+        "renewable": auth.renewable,
+        "entity_id": auth.entity_id,
+        "token_type": auth.token_type,
+        "orphan": auth.orphan,
+        "mfa_requirement": None,
+        "num_uses": auth.num_uses,
+    }
+
+
+def _wrap_body(wrap: WrapInfo) -> dict[str, Any]:
+    body = {
+        "token": wrap.token.reveal(),
+        "accessor": wrap.accessor,
+        "ttl": wrap.ttl,
+        "creation_time": issue_time(wrap.creation_time),
+        "creation_path": wrap.creation_path,
+    }
+    if wrap.wrapped_accessor:
+        body["wrapped_accessor"] = wrap.wrapped_accessor
+    return body
+
+
+def envelope(request_id: str, response: Response) -> bytes:
+    """Return the JSON body of an enveloped response."""
+    data = response.data
+    parts = [
+        b'{"request_id":"',
+        request_id.encode(),
+        b'","lease_id":',
+        encode(response.lease_id),
+        b',"renewable":true' if response.renewable else b',"renewable":false',
+        b',"lease_duration":%d,"data":' % response.lease_duration,
+        b"null" if data is None else encode(data),
+        b',"wrap_info":',
+        b"null" if response.wrap_info is None else encode(_wrap_body(response.wrap_info)),
+        b',"warnings":',
+        encode(response.warnings) if response.warnings else b"null",
+        b',"auth":',
+        b"null" if response.auth is None else encode(auth_body(response.auth)),
+        b',"mount_type":',
+        encode(response.mount_type),
+    ]
+    if response.mirror and data:
+        mirrored = encode({key: value for key, value in data.items() if key not in _ENVELOPE})
+        if len(mirrored) > 2:
+            parts += [b",", mirrored[1:-1]]
+    parts.append(b"}\n")
+    return b"".join(parts)
+
+
+_ENVELOPE = frozenset(
+    (
+        "request_id",
+        "lease_id",
+        "renewable",
+        "lease_duration",
+        "data",
+        "wrap_info",
+        "warnings",
+        "auth",
+        "mount_type",
+    )
+)
+
+
+def error_body(error: BrokerError, request_id: str) -> tuple[int, bytes]:
+    """Return the status and body of an error: ``{"errors": [...]}``, or the envelope where it carries data."""
+    status = status_of(error)
+    if error.data is not None:
+        return status, envelope(request_id, Response(data=error.data, mount_type="kv"))
+    return status, encode({"errors": [str(message) for message in error.messages]}) + b"\n"

@@ -1,0 +1,38 @@
+"""The only module that knows both worlds: which HTTP status each of our errors becomes."""
+
+from broker.plugin.errors import (
+    AuditFailed,
+    BrokerError,
+    InsufficientStorage,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    QuotaExceeded,
+    Sealed,
+    Tampered,
+    TooLarge,
+    Unavailable,
+    UnsupportedOperation,
+    UnsupportedPath,
+)
+
+STATUS_BY_ERROR: dict[type[BrokerError], int] = {
+    InvalidRequest: 400,  # Conflict too: the field's clients expect 400 for a failed check-and-set, not 409.
+    PermissionDenied: 403,
+    NotFound: 404,
+    UnsupportedPath: 404,
+    UnsupportedOperation: 405,
+    TooLarge: 413,
+    QuotaExceeded: 429,
+    AuditFailed: 500,
+    Tampered: 500,
+    BrokerError: 500,
+    Sealed: 503,
+    Unavailable: 503,
+    InsufficientStorage: 507,
+}
+
+
+def status_of(error: BrokerError) -> int:
+    """Return the status of an error: its own class's, or its nearest ancestor's."""
+    return next(STATUS_BY_ERROR[kind] for kind in type(error).__mro__ if kind in STATUS_BY_ERROR)

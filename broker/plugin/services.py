@@ -1,0 +1,63 @@
+"""Services of the core that a built-in auth method may ask for by name (``EngineType.needs``)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol
+
+from broker.plugin.context import Context
+from broker.plugin.messages import Auth
+from broker.plugin.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """What a caller asks for in a new token. ``policies`` empty inherits the parent's."""
+
+    policies: tuple[str, ...] = ()
+    id: Secret[str] | None = None
+    meta: Mapping[str, str] = field(default_factory=dict)
+    no_parent: bool = False
+    no_default_policy: bool = False
+    renewable: bool = True
+    ttl: timedelta | None = None
+    explicit_max_ttl: timedelta = timedelta(0)
+    period: timedelta = timedelta(0)
+    display_name: str = ""
+    num_uses: int = 0
+    type: str = ""
+    entity_alias: str = ""
+
+
+class Tokens(Protocol):
+    """The token store of the request's tenant (service ``tokens``).
+
+    Methods take the request's context and join its transaction. ``None`` stands for the calling token.
+    """
+
+    async def create(self, ctx: Context, wanted: NewToken, *, orphan: bool = False) -> Auth:
+        """Mint a child of the caller, or an orphan. Raises: InvalidRequest in Vault's words; PermissionDenied."""
+
+    async def lookup(self, ctx: Context, token: Secret[str] | None) -> Mapping[str, Any]:
+        """Describe a token. Raises: PermissionDenied for one that is unknown or dead."""
+
+    async def lookup_accessor(self, ctx: Context, accessor: str) -> Mapping[str, Any]:
+        """Describe the token an accessor refers to, without its id. Raises: PermissionDenied."""
+
+    async def renew(self, ctx: Context, token: Secret[str] | None, increment: timedelta) -> Auth:
+        """Extend a token's life. Raises: InvalidRequest if it is not renewable; PermissionDenied."""
+
+    async def renew_accessor(self, ctx: Context, accessor: str, increment: timedelta) -> Auth:
+        """Extend the life of the token an accessor refers to; the answer does not show the token."""
+
+    async def revoke(self, ctx: Context, token: Secret[str] | None) -> bool:
+        """Revoke a token and all below it. Returns whether it was there."""
+
+    async def revoke_accessor(self, ctx: Context, accessor: str) -> bool:
+        """Revoke the token an accessor refers to, and all below it. Returns whether it was there."""
+
+    async def revoke_orphan(self, ctx: Context, token: Secret[str]) -> bool:
+        """Revoke a token alone; its children live on as orphans. Returns whether it was there."""
+
+    async def accessors(self, ctx: Context, *, after: str = "", limit: int | None = None) -> list[str]:
+        """List the accessors of the tenant's tokens."""

@@ -1,0 +1,166 @@
+"""``auth/token/*``: create, look up, renew and revoke tokens."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from broker.plugin import (
+    Auth,
+    AuthMethod,
+    Context,
+    InvalidRequest,
+    Mount,
+    Operation,
+    Path,
+    PermissionDenied,
+    Response,
+)
+from broker.plugin.services import NewToken, Tokens
+
+from . import paths as p
+
+
+class TokenMethod(AuthMethod):
+    """Tokens made from tokens. All rules live in the ``tokens`` service; here is what the caller sees."""
+
+    def __init__(self, mount: Mount, *, tokens: Tokens) -> None:
+        super().__init__(mount)
+        self._tokens = tokens
+
+    async def create(self, ctx: Context, args: p.Create) -> Auth:
+        """Mint a child of the calling token."""
+        return await self._tokens.create(ctx, _wanted(args))
+
+    async def create_orphan(self, ctx: Context, args: p.Create) -> Auth:
+        """Mint a token without a parent."""
+        return await self._tokens.create(ctx, _wanted(args), orphan=True)
+
+    async def lookup(self, ctx: Context, args: p.TokenOnly) -> Mapping[str, Any]:
+        """Describe a token."""
+        return await self._tokens.lookup(ctx, args.token)
+
+    async def lookup_self(self, ctx: Context, args: p.TokenOnly) -> Mapping[str, Any]:
+        """Describe the calling token."""
+        return await self._tokens.lookup(ctx, None)
+
+    async def lookup_accessor(self, ctx: Context, args: p.AccessorOnly) -> Mapping[str, Any]:
+        """Describe the token an accessor refers to."""
+        return await self._tokens.lookup_accessor(ctx, _required(args.accessor))
+
+    async def renew(self, ctx: Context, args: p.Renew) -> Auth:
+        """Extend a token's life."""
+        return await self._tokens.renew(ctx, args.token, args.increment)
+
+    async def renew_self(self, ctx: Context, args: p.RenewSelf) -> Auth:
+        """Extend the calling token's life."""
+        return await self._tokens.renew(ctx, None, args.increment)
+
+    async def renew_accessor(self, ctx: Context, args: p.RenewAccessor) -> Auth:
+        """Extend the life of the token an accessor refers to."""
+        return await self._tokens.renew_accessor(ctx, _required(args.accessor), args.increment)
+
+    async def revoke(self, ctx: Context, args: p.RequiredToken) -> None:
+        """Revoke a token and all below it."""
+        if args.token is None:
+            raise InvalidRequest("missing token ID")
+        await self._tokens.revoke(ctx, args.token)
+
+    async def revoke_self(self, ctx: Context, args: p.Nothing) -> None:
+        """Revoke the calling token and all below it."""
+        await self._tokens.revoke(ctx, None)
+
+    async def revoke_accessor(self, ctx: Context, args: p.AccessorOnly) -> Response | None:
+        """Revoke the token an accessor refers to, and all below it."""
+        if await self._tokens.revoke_accessor(ctx, _required(args.accessor)):
+            return None
+        return Response(warnings=["No token found with this accessor"])
+
+    async def revoke_orphan(self, ctx: Context, args: p.RequiredToken) -> None:
+        """Revoke a token alone; its children live on as orphans."""
+        if args.token is None:
+            raise InvalidRequest("missing token ID")
+        if not await self._tokens.revoke_orphan(ctx, args.token):
+            raise InvalidRequest("token to revoke not found")
+
+    async def list_accessors(self, ctx: Context, args: p.Page) -> Mapping[str, Any]:
+        """List the accessors of all tokens."""
+        return {"keys": await self._tokens.accessors(ctx, after=args.after, limit=args.limit)}
+
+    PATHS = (
+        Path("create", "Create a child token.", update=Operation(p.Create, Auth, calls=create)),
+        Path(
+            "create-orphan",
+            "Create a token without a parent.",
+            update=Operation(p.Create, Auth, calls=create_orphan, sudo=True),
+        ),
+        Path(
+            "lookup",
+            "Describe a token.",
+            read=Operation(p.TokenOnly, dict, calls=lookup),
+            update=Operation(p.TokenOnly, dict, calls=lookup),
+        ),
+        Path(
+            "lookup-self",
+            "Describe the calling token.",
+            read=Operation(p.TokenOnly, dict, calls=lookup_self),
+            update=Operation(p.TokenOnly, dict, calls=lookup_self),
+        ),
+        Path(
+            "lookup-accessor",
+            "Describe a token by its accessor.",
+            update=Operation(p.AccessorOnly, dict, calls=lookup_accessor, raises=(PermissionDenied,)),
+        ),
+        Path("renew", "Renew a token.", update=Operation(p.Renew, Auth, calls=renew)),
+        Path("renew-self", "Renew the calling token.", update=Operation(p.RenewSelf, Auth, calls=renew_self)),
+        Path(
+            "renew-accessor",
+            "Renew a token by its accessor.",
+            update=Operation(p.RenewAccessor, Auth, calls=renew_accessor),
+        ),
+        Path(
+            "revoke",
+            "Revoke a token and all below it.",
+            update=Operation(p.RequiredToken, None, calls=revoke),
+        ),
+        Path(
+            "revoke-self", "Revoke the calling token.", update=Operation(p.Nothing, None, calls=revoke_self)
+        ),
+        Path(
+            "revoke-accessor",
+            "Revoke a token by its accessor.",
+            update=Operation(p.AccessorOnly, None, calls=revoke_accessor),
+        ),
+        Path(
+            "revoke-orphan",
+            "Revoke a token, leaving its children.",
+            update=Operation(p.RequiredToken, None, calls=revoke_orphan, sudo=True),
+        ),
+        Path(
+            "accessors",
+            "List accessors.",
+            list=Operation(p.Page, dict, calls=list_accessors, sudo=True),
+        ),
+    )
+
+
+def _required(accessor: str) -> str:
+    if not accessor:
+        raise InvalidRequest("missing accessor")
+    return accessor
+
+
+def _wanted(args: p.Create) -> NewToken:
+    return NewToken(
+        policies=tuple(args.policies or ()),
+        id=args.id,
+        meta=args.meta or {},
+        no_parent=args.no_parent,
+        no_default_policy=args.no_default_policy,
+        renewable=args.renewable,
+        ttl=args.ttl if args.ttl is not None else args.lease,
+        explicit_max_ttl=args.explicit_max_ttl,
+        period=args.period,
+        display_name=args.display_name,
+        num_uses=args.num_uses,
+        type=args.type,
+        entity_alias=args.entity_alias,
+    )
