@@ -1,6 +1,6 @@
 """The public door: everything a plugin needs, and the only part of the core it may import."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from broker.plugin.context import Caller, Connection, Context, Mount, MountConfig, NamespaceInfo, View
 from broker.plugin.engine import AuthMethod, AuthMethodType, Engine, EngineType
@@ -20,6 +20,9 @@ from broker.plugin.messages import Auth, Leased, Plain, Raw, Response
 from broker.plugin.paths import Operation, Path, PathTable
 from broker.plugin.secret import Secret
 from broker.plugin.verbs import Verb
+
+if TYPE_CHECKING:
+    from broker.plugin.hookspecs import hookimpl
 
 __all__ = [
     "Auth",

@@ -127,12 +127,12 @@ class ContentHandlers(VersionedBase):
             raise InvalidRequest("no data provided")
         meta = await self.find(ctx, path)
         if meta is None:
-            return _nothing_to_patch()
+            return nothing_to_patch()
         config = await self.config(ctx)
         check_cas(args.options, meta, config)
         mark = meta.versions.get(meta.current)
         if mark is None:
-            return _nothing_to_patch()
+            return nothing_to_patch()
         document = None
         if mark.readable(ctx.now):
             document = await ctx.storage.load(version_path(path, meta.current), Document)
@@ -201,6 +201,6 @@ class ContentHandlers(VersionedBase):
         ctx.storage.save(CONFIG, msgspec.structs.replace(await self.config(ctx), **changes))
 
 
-def _nothing_to_patch() -> Raw:
+def nothing_to_patch() -> Raw:
     # The field's command line tells "no such secret" from other failures by this answer having no body at all.
     return Raw(b"", "application/json", status=404)

@@ -8,7 +8,7 @@ import msgspec
 from broker.plugin import Context, NotFound, Raw
 
 from . import arguments as take
-from .engine import ContentHandlers, _nothing_to_patch, named
+from .engine import ContentHandlers, named, nothing_to_patch
 from .errors import Upgrading
 from .records import Metadata, duration, metadata_path, timestamp, version_path
 from .settings import changed, check_metadata_cas, overruled
@@ -44,7 +44,7 @@ class VersionedEngine(ContentHandlers):
         path = named(args.path)
         meta = await self.find(ctx, path)
         if meta is None:
-            return _nothing_to_patch()
+            return nothing_to_patch()
         await self._settle(ctx, path, meta, args, patch=True)
         return None
 
