@@ -9,6 +9,7 @@ from gunicorn.arbiter import Arbiter
 
 from broker.server.hardening import harden
 from broker.server.sockets import bind_all
+from broker.server.tls import build_context
 
 if TYPE_CHECKING:
     from broker.server.application import BrokerApplication
@@ -30,6 +31,9 @@ class BrokerArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     def start(self) -> None:
         """Bind before gunicorn would; it takes listeners that are already there as they are."""
         harden()
+        for listener in self._application.config.listeners:
+            if listener.tls:
+                build_context(listener)  # a file that does not work is told before anything starts
         self.LISTENERS = bind_all(self._application.config.listeners)
         super().start()
 

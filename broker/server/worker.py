@@ -20,11 +20,15 @@ from broker.server.hardening import die_with_parent, harden, lock_all_memory
 from broker.server.limits import Limits
 from broker.server.setup import ASGIApp
 from broker.server.sockets import ListeningSocket
+from broker.server.tls import ContextHolder
+from broker.server.tlstransport import TlsProtocol
 
 if TYPE_CHECKING:
     from broker.server.application import BrokerApplication
 
 __all__ = ["BrokerWorker"]
+
+Connection = HttpConnection | TlsProtocol
 
 log = logging.getLogger("broker.server")
 
@@ -40,7 +44,7 @@ class BrokerWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         self.index = 0
         self.draining = False
         self.requests = 0
-        self._connections: set[HttpConnection] = set()
+        self._connections: set[Connection] = set()
         self._acceptors: list[Acceptor] = []
         self._failed = False
         self._reloads: set[asyncio.Task[None]] = set()
@@ -140,7 +144,11 @@ class BrokerWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def _protocol_factory(self, listener: ListeningSocket) -> Any:
         limits = Limits.of(listener.config)
-        return lambda: HttpConnection(self, limits)
+        if not listener.config.tls:
+            return lambda: HttpConnection(self, limits)
+        holder = ContextHolder.of(listener.config)
+        self._setup.on_reload(holder.reload)
+        return lambda: TlsProtocol(self, holder, lambda: HttpConnection(self, limits))
 
     async def _shutdown(self) -> None:
         """Accept no more, let idle connections go, wait for the rest, then stop the application."""
@@ -161,13 +169,13 @@ class BrokerWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
 
     # -- connections -----------------------------------------------------------------------------------------
 
-    def opened(self, connection: HttpConnection) -> None:
+    def opened(self, connection: Connection) -> None:
         """A connection was made."""
         self._connections.add(connection)
         self.nr_conns = len(self._connections)
         self._broker.node.set_connections(self.index, self.nr_conns)
 
-    def closed(self, connection: HttpConnection) -> None:
+    def closed(self, connection: Connection) -> None:
         """A connection has ended."""
         self._connections.discard(connection)
         self.nr_conns = len(self._connections)
