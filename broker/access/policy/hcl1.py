@@ -12,7 +12,9 @@ from typing import Any, Final, NamedTuple, NoReturn
 from broker.plugin.errors import InvalidRequest
 
 MAX_DEPTH: Final = 16
-MAX_TOKENS: Final = 200_000
+MAX_TOKENS: Final = 100_000
+MAX_LIST: Final = 1_000
+MAX_KEYS: Final = 4
 
 _TOKEN = re.compile(
     r"""
@@ -180,6 +182,8 @@ class _Reader:
         line = self._next.line
         while self._next.kind in ("word", "string"):
             keys.append(self._take().value)
+            if len(keys) > MAX_KEYS:
+                fail(line, "expected { or = after a name, found more names")
         if not keys:
             fail(line, f"expected a name, found {self._shown()}")
         if self._next.kind == "{":
@@ -207,6 +211,8 @@ class _Reader:
         values: list[Any] = []
         while self._next.kind != "]":
             values.append(self._value(depth))
+            if len(values) > MAX_LIST:
+                fail(self._next.line, f"more than {MAX_LIST} values in one list")
             if self._next.kind == ",":
                 self._take()
             elif self._next.kind != "]":

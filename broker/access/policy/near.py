@@ -28,7 +28,7 @@ def near_miss(rule_path: str, path: str, *, listing: bool = False) -> NearMiss |
 def _spelling(rule: str, path: str) -> NearMiss | None:
     if matches(rule.lower(), path.lower()):
         return NearMiss(1, "Paths distinguish upper and lower case.")
-    if matches(rule, path + "/") or matches(rule, path.removesuffix("/")):
+    if not rule.endswith("*") and (matches(rule, path + "/") or matches(rule, path.removesuffix("/"))):
         return NearMiss(1, "Only the slash at the end differs, and it counts.")
     for prefix in ("/", "v1/", "/v1/"):
         if rule.startswith(prefix) and matches(rule.removeprefix(prefix), path):

@@ -40,11 +40,13 @@ def parse_policy(name: str, text: str) -> Policy:
 
 
 def _check_storable(policy: Policy) -> None:
-    """Refuse now what could not be stored later: lone surrogates and integers beyond 64 bits."""
+    """Refuse what would not come back from storage as it is, such as a lone surrogate."""
     try:
-        msgspec.json.encode(policy)
-    except (ValueError, OverflowError):
-        raise InvalidRequest("failed to parse policy: a text is not Unicode or a number too large") from None
+        same = msgspec.json.decode(msgspec.json.encode(policy), type=Policy) == policy
+    except (ValueError, OverflowError, msgspec.MsgspecError):
+        same = False
+    if not same:
+        raise InvalidRequest("failed to parse policy: a text is not Unicode, or a number is too large")
 
 
 def _is_path(item: Item) -> bool:
