@@ -121,12 +121,19 @@ class SqliteBackend(Backend):
         if self._threads is not None:
             self._threads.shutdown()
             self._threads = None
+        self._pid = 0
 
     def _enter_process(self) -> None:
-        """Start afresh after a fork: connections and threads of the parent are not ours to use."""
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._stores, self._open, self._threads = {}, OrderedDict(), None
+        """Refuse to work in a child of a process that had files open.
+
+        SQLite's own books about locks are inherited by a fork, the locks are not: two processes would write
+        at once. Opening nothing before the fork is the only safe order.
+        """
+        if self._pid not in (0, os.getpid()):
+            raise RuntimeError(
+                "the storage was in use before this process was forked; open it after the fork"
+            )
+        self._pid = os.getpid()
 
     def _executor(self) -> ThreadPoolExecutor:
         if self._threads is None:
