@@ -1,7 +1,6 @@
 """The composition root: builds the parts and hands each what it needs, by name. Decides nothing."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -43,41 +42,27 @@ SYSTEM_MOUNT = Mount(path="sys/", type="system", uuid="system", accessor="system
 class Application:
     """One worker's core: the pipeline and the lifetimes of its parts."""
 
-    def __init__(
-        self,
-        *,
-        settings: CoreSettings,
-        node: Node,
-        backend: Backend,
-        catalog: Catalog,
-        seal_settings: dict[str, object] | None = None,
-        audit_stanzas: Sequence[Any] = (),
-    ) -> None:
-        self.settings = settings
+    def __init__(self, prepared: "Prepared", *, node: Node, audit_stanzas: Sequence[Any] = ()) -> None:
+        self.settings = prepared.settings
         self.node = node
-        self.catalog = catalog
-        self.registry = Registry(catalog.engines, catalog.auth_methods)
+        self.catalog = prepared.catalog
+        self.registry = Registry(prepared.catalog.engines, prepared.catalog.auth_methods)
         self.denials = Denials(node)
-        self.seal_state = SealState(node=node, backend=backend, build=self._unseal)
-        if settings.seal_type not in catalog.seals:
-            raise ConfigError(
-                f'seal "{settings.seal_type}" is unknown; seals: {", ".join(sorted(catalog.seals))}'
-            )
+        self.seal_state = SealState(node=node, backend=prepared.backend, build=self._unseal)
         self.parts = Parts(
-            settings=settings,
-            catalog=catalog,
+            settings=self.settings,
+            catalog=self.catalog,
             registry=self.registry,
             seal_state=self.seal_state,
-            seal=catalog.seals[settings.seal_type].build(seal_settings or {}),
+            seal=self.catalog.seals[self.settings.seal_type].build(prepared.seal_settings),
             denials=self.denials,
         )
-        self._backend = backend
+        self._backend = prepared.backend
         self._audit_stanzas = audit_stanzas
         self._tables: dict[type, PathTable] = {}
         system = SystemEngine(SYSTEM_MOUNT, parts=self.parts)
-        self.core = Core(
-            seal=self.seal_state, system=(system, SYSTEM_MOUNT, self.table_of(system)), denials=self.denials
-        )
+        table = self.table_of(system)
+        self.core = Core(seal=self.seal_state, system=(system, SYSTEM_MOUNT, table), denials=self.denials)
 
     async def handle(self, request: Request) -> Response:
         return await self.core.handle(request)
@@ -133,19 +118,41 @@ class Application:
         await self.seal_state.close()
 
 
-def application(setup: Any) -> Application:
-    """Build one worker's core from the server's setup (``broker.server.setup.WorkerSetup``)."""
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the arbiter builds once, before it forks: a mistake in the configuration stops the server right there."""
+
+    catalog: Catalog
+    backend: Backend
+    settings: CoreSettings
+    seal_settings: Mapping[str, object]
+
+
+def prepare(config: Any) -> Prepared:
+    """Find the plugins and build the storage backend (which opens nothing yet). Raises: ConfigError."""
     catalog = load_catalog()
-    config = setup.config
     backend_type = catalog.storage.get(config.storage.type)
     if backend_type is None:
         raise ConfigError(
             f'storage "{config.storage.type}" is unknown; storage backends: {", ".join(sorted(catalog.storage))}'
         )
     seals = [stanza for stanza in config.seals if not stanza.disabled]
-    seal_type = seals[0].type if seals else "shamir"
+    settings = _settings(config, seals[0].type if seals else "shamir")
+    if settings.seal_type not in catalog.seals:
+        raise ConfigError(
+            f'seal "{settings.seal_type}" is unknown; seals: {", ".join(sorted(catalog.seals))}'
+        )
+    for stanza in config.audit:
+        if stanza.type not in catalog.audit:
+            known = ", ".join(sorted(catalog.audit))
+            raise ConfigError(f'audit device "{stanza.type}" is unknown; audit devices: {known}')
+    backend = backend_type.build(config.storage.settings)
+    return Prepared(catalog, backend, settings, dict(seals[0].settings) if seals else {})
+
+
+def _settings(config: Any, seal_type: str) -> CoreSettings:
     listeners = config.listeners
-    settings = CoreSettings(
+    return CoreSettings(
         seal_type=seal_type,
         storage_type=config.storage.type,
         default_lease_ttl=int(config.default_lease_ttl.total_seconds()),
@@ -165,14 +172,12 @@ def application(setup: Any) -> Application:
         raw_storage=config.raw_storage_endpoint,
         introspection=config.introspection_endpoint,
     )
-    return Application(
-        settings=settings,
-        node=setup.node,
-        backend=backend_type.build(config.storage.settings),
-        catalog=catalog,
-        seal_settings=dict(seals[0].settings) if seals else {},
-        audit_stanzas=config.audit,
-    )
+
+
+def application(setup: Any) -> Application:
+    """Build one worker's core from the server's setup (``broker.server.setup.WorkerSetup``)."""
+    prepared: Prepared = setup.shared or prepare(setup.config)
+    return Application(prepared, node=setup.node, audit_stanzas=setup.config.audit)
 
 
 def create_app(setup: Any) -> Any:
@@ -200,19 +205,14 @@ class DevInfo:
     root_token: str
 
 
-def dev_bootstrap(setup: Any, root_token: str | None) -> DevInfo:
+async def dev_bootstrap(setup: Any, root_token: str | None) -> DevInfo:
     """Initialise and unseal a fresh dev server, with KV version 2 at ``secret/``."""
-
-    async def run() -> DevInfo:
-        made = application(setup)
-        kv = new_mount("secret/", "kv", description="key/value secret storage", options={"version": "2"})
-        done = await initialise_store(made.parts, {}, root_token=root_token, extra=(kv,), dev=True)
-        setup.node.install_root_key(done.root_key.reveal())
-        answer = done.answer
-        await made.close()
-        return DevInfo(str(answer["keys"][0]), str(answer["root_token"]))
-
-    return asyncio.run(run())
+    made = application(setup)
+    kv = new_mount("secret/", "kv", description="key/value secret storage", options={"version": "2"})
+    done = await initialise_store(made.parts, {}, root_token=root_token, extra=(kv,), dev=True)
+    setup.node.install_root_key(done.root_key.reveal())
+    await made.close()
+    return DevInfo(str(done.answer["keys"][0]), str(done.answer["root_token"]))
 
 
-__all__ = ["Application", "DevInfo", "application", "create_app", "dev_bootstrap"]
+__all__ = ["Application", "DevInfo", "Prepared", "application", "create_app", "dev_bootstrap", "prepare"]

@@ -8,7 +8,6 @@ from broker.plugin.context import Connection
 from broker.plugin.secret import Secret
 from broker.plugin.verbs import Verb
 
-
 NOWHERE = Connection()
 
 

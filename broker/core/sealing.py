@@ -23,7 +23,6 @@ from broker.plugin.storage import ABSENT, Backend, Batch, Committed, Store
 class Node(Protocol):
     """What the workers of a node share (``broker.server.nodepage.NodePage``)."""
 
-    @property
     def seal_generation(self) -> int: ...
     def root_key(self) -> bytes | None: ...
     def install_root_key(self, key: bytes) -> None: ...
@@ -58,17 +57,17 @@ class SealState:
 
     def keyring(self) -> Keyring | None:
         """Return the keyring in force, ``None`` while sealed."""
-        return self._keyring if self.node.seal_generation == self._generation else None
+        return self._keyring if self.node.seal_generation() == self._generation else None
 
     def current(self) -> Runtime | None:
         """Return the runtime if this worker is unsealed and up to date, else ``None``: then ``enter``."""
-        return self._runtime if self.node.seal_generation == self._generation else None
+        return self._runtime if self.node.seal_generation() == self._generation else None
 
     async def enter(self) -> Runtime | None:
         """Follow the node page: build the runtime if the node is unsealed, drop everything if it is sealed."""
         async with self._entering:
             while True:
-                generation = self.node.seal_generation
+                generation = self.node.seal_generation()
                 if generation == self._generation:
                     return self._runtime
                 await self._leave()

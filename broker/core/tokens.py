@@ -70,9 +70,10 @@ class TokenService:
         if wanted.no_parent and not orphan and not sudo:
             raise PermissionDenied(DENIED)
         custom = None if wanted.id is None else self._custom_id(wanted.id.reveal(), sudo=sudo)
-        taken = custom is not None and await tx.load(ID + await self._store.hash_of(tx, custom), TokenEntry)
-        if taken:
-            raise InvalidRequest("cannot create a token with a duplicate ID")
+        if custom is not None:
+            known = await tx.load(ID + await self._store.hash_of(tx, custom), TokenEntry)
+            if known is not None:
+                raise InvalidRequest("cannot create a token with a duplicate ID")
         await self._check_depth(tx, parent)
         token = await self._store.mint(tx, entry, token=custom)
         for name in entry.policies:

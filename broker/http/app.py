@@ -214,6 +214,6 @@ def create_edge(handle: Callable[[Request], Awaitable[Response]], settings: Edge
     """Return the ASGI application around the pipeline's ``handle``."""
     app = falcon.asgi.App()
     app.add_error_handler(Exception, _unhandled)
-    app.add_sink(Edge(handle, settings), r"/v1/")
     app.add_sink(_not_found, r"/")
+    app.add_sink(Edge(handle, settings), r"/v1/")  # the sink added last is tried first
     return app
