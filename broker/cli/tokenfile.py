@@ -43,3 +43,10 @@ def write_private(path: Path, text: str) -> None:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def write_like(path: Path, text: str) -> None:
+    """Replace a file's text in one step and keep its permissions."""
+    mode = path.stat().st_mode & 0o777
+    write_private(path, text)
+    path.chmod(mode)
