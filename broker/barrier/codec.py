@@ -79,10 +79,9 @@ class TenantCodec:
     def seal(self, path: str, plaintext: bytes) -> bytes:
         """Encrypt one entry under the active term. Raises: Sealed."""
         keyring = self._source()
-        if keyring is not self._keyring or self._active is None:
-            self._follow(keyring)
         key = self._active
-        assert key is not None
+        if keyring is not self._keyring or key is None:
+            key = self._follow(keyring)
         self._budget.spend()
         nonce = os.urandom(envelope.NONCE_BYTES)
         return key.header + nonce + key.cipher.encrypt(nonce, plaintext, key.frame + path.encode())
@@ -94,11 +93,11 @@ class TenantCodec:
         keyring lacks its term (reload the keyring, then try again); Sealed.
         """
         keyring = self._source()
-        if keyring is not self._keyring or keyring is None:
+        if keyring is None or keyring is not self._keyring:
             self._follow(keyring)
         key = self._keys.get(int.from_bytes(sealed[1:5], "big"))
         if key is None or len(sealed) < envelope.OVERHEAD_BYTES or sealed[0] != envelope.FORMAT:
-            key = self._look_up(path, sealed)
+            key = self._look_up(keyring, path, sealed)
         try:
             return key.cipher.decrypt(sealed[5:17], sealed[17:], key.frame + path.encode())
         except InvalidTag:
@@ -120,20 +119,21 @@ class TenantCodec:
         self._keyring = self._active = None
         self._keys = {}
 
-    def _follow(self, keyring: Keyring | None) -> None:
+    def _follow(self, keyring: Keyring | None) -> _TermKey:
         """Take over a keyring that was swapped. Keys of known terms stay: a term never changes its key."""
         if keyring is None:
             self.forget()
             raise Sealed
-        if self._keyring is not None and _replaced(self._keyring, keyring):
+        if self._keyring is not None and not _continues(self._keyring, keyring):
             self._keys = {}
-        self._active = self._key(keyring, keyring.active)
-        self._keyring = keyring
+        active = self._key(keyring, keyring.active)
+        assert active is not None
+        self._active, self._keyring = active, keyring
+        return active
 
-    def _look_up(self, path: str, sealed: bytes) -> _TermKey:
+    def _look_up(self, keyring: Keyring | None, path: str, sealed: bytes) -> _TermKey:
         term = envelope.term_of(sealed, path)
-        assert self._keyring is not None
-        key = self._key(self._keyring, term)
+        key = self._key(keyring, term) if keyring else None
         if key is None:
             raise UnknownTerm(path, term)
         return key
@@ -150,9 +150,9 @@ class TenantCodec:
         return known
 
 
-def _replaced(old: Keyring, new: Keyring) -> bool:
-    """Tell whether ``new`` is another keyring rather than a later state of ``old``."""
-    return old.terms[0].key != new.terms[0].key or new.active < old.active
+def _continues(old: Keyring, new: Keyring) -> bool:
+    """Tell whether ``new`` is a later state of ``old``, not another keyring or an older one put back."""
+    return new.active >= old.active and new.key(old.active) == old.key(old.active)
 
 
 def root_codec(source: KeyringSource, budget: EncryptionBudget | None = None) -> TenantCodec:

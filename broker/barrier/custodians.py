@@ -26,14 +26,9 @@ def keygen() -> tuple[Secret[str], str]:
     return Secret(to_base64(bytes(private))), to_base64(bytes(private.public_key))
 
 
-def check_public_key(public: str) -> str:
-    """Return an X25519 public key in its one spelling. Raises: InvalidRequest."""
-    key = _decode(public)
-    if key is None or len(key) != _KEY_BYTES or not any(key):
-        raise InvalidRequest(
-            "a custodian key must be 32 bytes in base64, as made by 'broker operator keygen'"
-        )
-    return to_base64(key)
+def check_public_key(public: str) -> None:
+    """Refuse what cannot be encrypted to, before a ceremony begins. Raises: InvalidRequest."""
+    encrypt_for(public, "")
 
 
 def encrypt_for(public: str, text: str) -> bytes:
@@ -41,7 +36,11 @@ def encrypt_for(public: str, text: str) -> bytes:
 
     Shape: 32 bytes ephemeral public key, ciphertext, 16 bytes tag (X25519, XSalsa20-Poly1305).
     """
-    key = base64.b64decode(check_public_key(public))
+    key = _decode(public)
+    if key is None or len(key) != _KEY_BYTES:
+        raise InvalidRequest(
+            "a custodian key must be 32 bytes in base64, as made by 'broker operator keygen'"
+        )
     try:
         return bytes(SealedBox(PublicKey(key)).encrypt(text.encode()))
     except CryptoError:
@@ -65,6 +64,11 @@ def pgp_fingerprint(key: str) -> str:
     Raises: InvalidRequest if it is no public key that can encrypt.
     """
     return str(_pgp_key(key).fingerprint).lower()
+
+
+def check_pgp_key(key: str) -> None:
+    """Refuse what cannot be encrypted to, before a ceremony begins. Raises: InvalidRequest."""
+    pgp_encrypt(key, "trial")
 
 
 def pgp_encrypt(key: str, text: str) -> bytes:

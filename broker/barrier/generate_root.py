@@ -48,7 +48,7 @@ class GenerateRoot(msgspec.Struct, frozen=True):
         if otp and len(otp.encode()) != TOKEN_LENGTH:
             raise InvalidRequest("OTP string has incorrect length")
         if pgp_key and not otp:
-            _fingerprint(pgp_key)
+            _check(pgp_key)
         made = "" if otp or pgp_key else new_otp(random)
         nonce = new_nonce(random)
         return cls(1, nonce, otp or made, "" if otp else pgp_key, Progress(nonce)), made
@@ -87,7 +87,7 @@ class GenerateRoot(msgspec.Struct, frozen=True):
             "complete": False,
             "encoded_token": "",
             "encoded_root_token": "",
-            "pgp_fingerprint": _fingerprint(self.pgp_key) if self.pgp_key else "",
+            "pgp_fingerprint": custodians.pgp_fingerprint(self.pgp_key) if self.pgp_key else "",
             "otp": otp,
             "otp_length": 0 if updating else TOKEN_LENGTH,
         } | groups_answer(records.authority, self.progress)
@@ -140,8 +140,8 @@ def decode_token(encoded: str, otp: str) -> Secret[str]:
         raise InvalidRequest("the encoded token and the one-time password do not belong together") from None
 
 
-def _fingerprint(pgp_key: str) -> str:
+def _check(pgp_key: str) -> None:
     try:
-        return custodians.pgp_fingerprint(pgp_key)
+        custodians.check_pgp_key(pgp_key)
     except InvalidRequest as error:
         raise InvalidRequest(f"error parsing PGP key: {error}") from None

@@ -49,7 +49,8 @@ class ShareRequest(msgspec.Struct, frozen=True):
             )
         for key in self.custodian_keys:
             custodians.check_public_key(key)
-        self.fingerprints()
+        for key in self.pgp_keys:
+            custodians.check_pgp_key(key)
         return self
 
     def fingerprints(self) -> list[str] | None:

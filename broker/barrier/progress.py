@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import replace
 
-from broker.barrier.shares import Group, Share, ShareRejected, combine
+from broker.barrier.shares import Group, Share, ShareRejected, combine, fingerprint
 from broker.plugin.secret import Secret
 
 
@@ -44,21 +44,26 @@ class ShareSet(msgspec.Struct, frozen=True):
         """How many shares there are: Vault's ``n``."""
         return sum(group.count for group in self.groups)
 
-    def has(self, share: Share) -> bool:
-        """Tell whether ``share`` is one of this set."""
-        if share.identifier != self.identifier or share.group_index >= len(self.fingerprints):
+    def has(self, group: int, member: int, packed: bytes) -> bool:
+        """Tell whether a share with these numbers is one of this set."""
+        if group >= len(self.fingerprints) or member >= len(self.fingerprints[group]):
             return False
-        known = self.fingerprints[share.group_index]
-        if share.member_index >= len(known):
-            return False
-        return hmac.compare_digest(known[share.member_index], share.fingerprint)
+        return hmac.compare_digest(self.fingerprints[group][member], fingerprint(packed))
+
+
+class _Given(msgspec.Struct, frozen=True, array_like=True):
+    """One share as kept: its numbers beside its bytes, so that counting need not parse it again."""
+
+    group: int
+    member: int
+    packed: bytes
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """The shares given so far (packed, in order) and the nonce that names this attempt."""
+    """The shares given so far, in order, and the nonce that names this attempt."""
 
     nonce: str
-    given: tuple[bytes, ...] = ()
+    given: tuple[_Given, ...] = ()
 
     def __repr__(self) -> str:
         return f"<progress: {len(self.given)} shares>"
@@ -69,20 +74,21 @@ class Progress(msgspec.Struct, frozen=True):
         A genuine share of a group that needs no more is welcome and not kept.
         Raises: ShareRejected, ``other ceremony`` or ``duplicate``.
         """
-        if not of.has(share):
+        new = _Given(share.group_index, share.member_index, share.packed)
+        if not of.has(new.group, new.member, new.packed):
             raise ShareRejected("other ceremony")
-        mine = self._shares(of)
-        if any(hmac.compare_digest(share.packed, known.packed) for known in mine):
+        valid = self._valid(of)
+        if any(hmac.compare_digest(new.packed, known.packed) for known in valid):
             raise ShareRejected("duplicate")
-        if self.counts(of)[share.group_index] >= share.threshold:
+        if sum(known.group == new.group for known in valid) >= of.groups[new.group].threshold:
             return self
-        return replace(self, given=(*(known.packed for known in mine), share.packed))
+        return replace(self, given=(*valid, new))
 
     def counts(self, of: ShareSet) -> list[int]:
         """Return how many shares of each group were given."""
         counts = [0] * len(of.groups)
-        for share in self._shares(of):
-            counts[share.group_index] += 1
+        for given in self._valid(of):
+            counts[given.group] += 1
         return counts
 
     def complete(self, of: ShareSet) -> bool:
@@ -92,15 +98,15 @@ class Progress(msgspec.Struct, frozen=True):
     def combine(self, of: ShareSet) -> Secret[bytes]:
         """Restore the key. The caller verifies it. Raises: ShareRejected unless ``complete``."""
         chosen = set(self._full_groups(of)[: of.group_threshold])
-        return Secret(combine([share for share in self._shares(of) if share.group_index in chosen]))
+        return Secret(combine([Share.unpack(g.packed) for g in self._valid(of) if g.group in chosen]))
 
     def _full_groups(self, of: ShareSet) -> list[int]:
         counts = self.counts(of)
         return [i for i, group in enumerate(of.groups) if counts[i] >= group.threshold]
 
-    def _shares(self, of: ShareSet) -> list[Share]:
+    def _valid(self, of: ShareSet) -> list[_Given]:
         """Return the shares given. Those of a set that was replaced meanwhile no longer count."""
-        return [share for share in map(Share.unpack, self.given) if of.has(share)]
+        return [given for given in self.given if of.has(given.group, given.member, given.packed)]
 
 
 def group_status(of: ShareSet, progress: Progress | None) -> list[dict[str, object]]:

@@ -71,7 +71,7 @@ class Rekey(msgspec.Struct, frozen=True):
     recovery: bool
     request: ShareRequest | None
     require_verification: bool
-    replaces: int
+    replaces: bytes
     progress: Progress
     pending: Pending | None = None
 
@@ -98,7 +98,7 @@ class Rekey(msgspec.Struct, frozen=True):
             raise InvalidRequest("shares must be at least one")
         else:
             _check(request, recovery)
-        replaces = _identifier(records)
+        replaces = _first_fingerprint(records)
         nonce = new_nonce(random)
         return cls(1, nonce, recovery, request, require_verification, replaces, Progress(nonce))
 
@@ -214,7 +214,7 @@ class Rekey(msgspec.Struct, frozen=True):
 
     def _check_current(self, records: BarrierRecords) -> None:
         """Another node may have finished a rekey since; its new shares must not be undone by ours."""
-        if _identifier(records) != self.replaces:
+        if _first_fingerprint(records) != self.replaces:
             raise InvalidRequest("the shares were replaced meanwhile; cancel this rekey and start again")
 
     def _pending(self) -> Pending:
@@ -282,10 +282,11 @@ def _check(request: ShareRequest, recovery: bool) -> None:
     prefixed(request, f"invalid {'recovery' if recovery else 'rekey seal'} configuration: ")
 
 
-def _identifier(records: BarrierRecords) -> int:
+def _first_fingerprint(records: BarrierRecords) -> bytes:
+    """Return what names the set of shares in force: the fingerprint of its first share."""
     if records.authority is None:
         raise InvalidRequest("there are no recovery shares, so nobody can authorise this")
-    return records.authority.identifier
+    return records.authority.fingerprints[0][0]
 
 
 def _shape(request: ShareRequest | None) -> dict[str, object]:

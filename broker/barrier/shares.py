@@ -127,7 +127,7 @@ class Share:
     @property
     def fingerprint(self) -> bytes:
         """16 bytes that tell this share from any other and, its value being random, nothing else about it."""
-        return hashlib.sha256(b"broker share\0" + self.packed).digest()[:16]
+        return fingerprint(self.packed)
 
     def slip39(self) -> Slip39Share:
         """Return the library's own object, value included."""
@@ -153,6 +153,11 @@ class Share:
         raise rejected
 
 
+def fingerprint(packed: bytes) -> bytes:
+    """Return ``Share.fingerprint`` of a packed share, without reading it."""
+    return hashlib.sha256(b"broker share\0" + packed).digest()[:16]
+
+
 def _candidates(text: str) -> list[list[int]]:
     """Return every way to read ``text`` as word numbers: words, else hex before base64 as Vault does."""
     words = text.lower().split()
@@ -169,7 +174,11 @@ def _candidates(text: str) -> list[list[int]]:
 
 
 def _from_base64(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
+    """Decode strictly: one spelling per share. Raises: ValueError."""
+    packed = base64.b64decode(text, validate=True)
+    if base64.b64encode(packed) != text.encode():
+        raise ValueError("not canonical base64")
+    return packed
 
 
 def _unpack(packed: bytes) -> list[int]:

@@ -37,11 +37,12 @@ class ShamirSeal(Seal):
 
     async def unwrap(self, wrapped: bytes, key: Secret[bytes] | None) -> Secret[bytes]:
         """Decrypt the root key. Raises: Tampered."""
+        cipher = _cipher(key)
         nonce, sealed = wrapped[1 : 1 + _NONCE_BYTES], wrapped[1 + _NONCE_BYTES :]
         try:
             if wrapped[:1] != _FORMAT or len(nonce) != _NONCE_BYTES:
                 raise InvalidTag
-            return Secret(_cipher(key).decrypt(nonce, sealed, _FORMAT + _PURPOSE))
+            return Secret(cipher.decrypt(nonce, sealed, _FORMAT + _PURPOSE))
         except InvalidTag:
             raise Tampered("the root key does not open under this key") from None
 
