@@ -33,6 +33,7 @@ RANDOM_KEYS = {
     "encoded_root_token": "<encoded>",
     "encoded_token": "<encoded>",
     "hash": "<hash>",
+    "id": "<id>",
     "leader_address": "<address>",
     "otp": "<otp>",
     "plugin_version": "<version>",
@@ -40,6 +41,7 @@ RANDOM_KEYS = {
     "running_sha256": "<sha>",
     "storage_type": "<storage>",
     "uuid": "<uuid>",
+    "wrapped_accessor": "<accessor>",
     "version_string": "<version>",
 }
 RANDOM_LISTS = {"keys_base64", "pgp_fingerprints", "backup"}

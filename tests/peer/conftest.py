@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.fixtures.servers import RunningServer, dev_server
+from tests.fixtures.servers import RunningServer, config_server, dev_server
 from tests.peer.client import Client
 from tests.peer.harness import Pair, Side
 
@@ -75,6 +75,34 @@ def sealed_pair(request: pytest.FixtureRequest, word: str) -> Iterator[Callable[
     for both in started:
         both.ours.client.close()
         both.peer.client.close()
+
+
+@pytest.fixture(scope="module")
+def sealed_once_servers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[RunningServer, RunningServer]]:
+    """Two servers that stay uninitialised, for tests that must not change that."""
+    command = "bao" if SELF_CHECK else "broker"
+    folder = tmp_path_factory.mktemp("once")
+    storage = {"inmem": {}} if SELF_CHECK else {"sqlite": {"path": str(folder / "ours" / "data")}}
+    ours = config_server(command, folder / "ours", "ours", storage)
+    try:
+        peer = config_server("bao", folder / "peer", "bao-peer", {"inmem": {}})
+    except BaseException:
+        ours.stop()
+        raise
+    yield ours, peer
+    ours.stop()
+    peer.stop()
+
+
+@pytest.fixture
+def sealed_once(sealed_once_servers: tuple[RunningServer, RunningServer], word: str) -> Iterator[Pair]:
+    """A pair over servers that are shared and never initialised."""
+    sides = [Side(Client(server.address), {"m": word}) for server in sealed_once_servers]
+    yield Pair(*sides, word, SELF_CHECK, sealed_once_servers)
+    for side in sides:
+        side.client.close()
 
 
 def _remove_leftovers(side: Side, word: str) -> None:

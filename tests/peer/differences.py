@@ -12,6 +12,12 @@ EVERYWHERE: dict[str, str] = {
 BY_STEP: dict[str, str] = {
     "kv1-lists-are-paged": "`after` and `limit` page the lists of KV version 1 too; OpenBao ignores them there.",
     "no-5xx-for-bad-input": "A request that is wrong gets a 4xx where OpenBao answers 500.",
+    "no-internal-verbs": "OPTIONS is answered 405 like any verb that a path does not have; OpenBao says 400.",
     "no-redirects": "Doubled slashes are served as one where OpenBao redirects; clients lose the token on a redirect.",
+    "shares-are-mnemonics": "Unseal key shares are SLIP-39; `keys` and `keys_base64` carry them as bytes, `keys_mnemonic` as words.",
+    "strict-json": "JSON is read strictly: doubled keys, bad UTF-8, numbers beyond a float and depth over 100 are refused.",
+    "strict-paths": "A path must be UTF-8; other bytes are refused with 400.",
     "stricter-input": "Values that mean nothing (negative counts and durations, a null secret) are refused with 400; OpenBao stores them.",
+    "token-length": "A generated root token, and so its one-time password, has Vault's length of 28, not 26.",
+    "unknown-fields": "A field that the path does not know is refused with 400, so that a typo is noticed; OpenBao ignores it.",
 }
