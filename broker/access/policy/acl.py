@@ -73,6 +73,7 @@ class ACL:
         self._root = root
         self._from, self._until = float("inf"), float("-inf")  # nothing is built yet
         self._cache: dict[tuple[Verb, str], Decision] = {}
+        self._decisions: dict[tuple[str, Verb], Decision] = {}
 
     def check(
         self,
@@ -128,7 +129,7 @@ class ACL:
         self._grants, self._overriding = merge(self._policies, now)
         self._index: RuleIndex[Grant] = RuleIndex((grant.first_rule, grant) for grant in self._grants)
         self._overriding_prefixes = tuple(grant.path.removesuffix("*") for grant in self._overriding)
-        self._cache = {}
+        self._cache, self._decisions = {}, {}
 
     def _find(self, verb: Verb, path: str) -> Grant | None:
         path = path.lstrip("/")
@@ -148,11 +149,18 @@ class ACL:
             return self._remember(verb, path, _NO_RULE)
         if verb not in grant.capabilities:
             reason = "denied" if grant.denies else "capability_missing"
-            return self._remember(verb, path, _decision(grant, verb, reason))
+            return self._remember(verb, path, self._shared(grant, verb, reason))
         if not grant.conditional:
-            return self._remember(verb, path, _decision(grant, verb, "granted"))
+            return self._remember(verb, path, self._shared(grant, verb, "granted"))
         reason, parameter = _refusal(grant, verb, data, wrap_ttl) or ("granted", "")
         return _decision(grant, verb, reason, parameter)
+
+    def _shared(self, grant: Grant, verb: Verb, reason: str) -> Decision:
+        """One decision object per rule and verb, so that a full cache of paths stays small."""
+        decision = self._decisions.get((grant.path, verb))
+        if decision is None:
+            decision = self._decisions[grant.path, verb] = _decision(grant, verb, reason)
+        return decision
 
     def _remember(self, verb: Verb, path: str, decision: Decision) -> Decision:
         if len(path) <= MAX_CACHED_PATH:

@@ -194,7 +194,7 @@ def _obstacle(decision: Decision, deciders: list[Rule], path: str) -> str:
         return f"No rule outweighs a denial of the same path: take {where} away."
     if decision.rule == path and decision.reason not in ("capability_missing", "sudo_missing"):
         return f"Meet the condition, or change it in {where}: rules for the same path add up with it."
-    if path.endswith("*") or path == "+" or path.startswith("+/") or "/+" in path:
+    if path.endswith("*") or path == "+" or path.startswith("+/") or "/+" in path or "{{" in path:
         return "The path contains wildcard characters, so no rule can name it exactly."
     return ""
 

@@ -12,20 +12,21 @@ from typing import Any, Final, NamedTuple, NoReturn
 from broker.plugin.errors import InvalidRequest
 
 MAX_DEPTH: Final = 16
-MAX_TOKENS: Final = 100_000
+MAX_TOKENS: Final = 60_000
 MAX_LIST: Final = 1_000
 MAX_KEYS: Final = 4
 
 _TOKEN = re.compile(
     r"""
-      (?P<space>[ \t\r]+ | \#[^\n]* | //[^\n]* )
-    | (?P<newline>\n)
+    [ \t\r]*(?:
+      (?P<space>(?:\s | \#[^\n]* | //[^\n]*)+)
     | (?P<comment>/\*.*?\*/)
     | (?P<string>"(?:[^"\\\n]|\\.)*")
     | (?P<heredoc><<-?[A-Za-z_]\w*\r?\n)
     | (?P<number>[+-]?(?:0[xX][0-9a-fA-F]{1,16}|[0-9]{1,18}(?:\.[0-9]{1,18})?(?:[eE][+-]?[0-9]{1,2})?)(?![\w.]))
     | (?P<word>[A-Za-z_][\w.-]*)
     | (?P<mark>[{}\[\]=,])
+    )
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
@@ -77,14 +78,14 @@ def fail(line: int, message: str) -> NoReturn:
 
 def _tokens(text: str) -> Iterator[Token]:
     position, line, count = 0, 1, 0
+    text = text.rstrip(" \t\r")
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
             _refuse_character(text, position, line)
-        position, kind, found = match.end(), match.lastgroup, match.group()
-        if kind == "space":
-            continue
-        if kind in ("newline", "comment"):
+        position, kind = match.end(), match.lastgroup or ""
+        found = match.group(kind)
+        if kind in ("space", "comment"):
             line += found.count("\n")
             continue
         count += 1
@@ -96,7 +97,7 @@ def _tokens(text: str) -> Iterator[Token]:
             line += text.count("\n", match.start(), end)
             position = end
         else:
-            yield _token(kind or "", found, line)
+            yield _token(kind, found, line)
     yield Token("end", _END, line)
 
 
@@ -109,6 +110,7 @@ def _token(kind: str, found: str, line: int) -> Token:
 
 
 def _refuse_character(text: str, position: int, line: int) -> NoReturn:
+    position += len(text[position:]) - len(text[position:].lstrip(" \t\r"))
     character = text[position]
     if character == '"':
         fail(line, "this string is not closed on its line")

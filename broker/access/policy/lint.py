@@ -9,7 +9,7 @@ from .template import template_names, unknown_template
 from .times import show_instant
 
 MAX_WARNINGS: Final = 50
-MAX_COMPARISONS: Final = 200_000
+MAX_COMPARISONS: Final = 50_000
 
 #: Stands for "any name" when asking whether one pattern covers another; no path contains it.
 _ANY: Final = "\x00"

@@ -15,7 +15,9 @@ from .template import check_template
 from .times import parse_duration, parse_instant
 
 MAX_BYTES: Final = 512 * 1024
+MAX_RULES: Final = 10_000
 MAX_PATH: Final = 4096
+MAX_ATTRIBUTES: Final = 100
 
 #: Attributes that add up when they occur more than once in a block; all others may occur once.
 _REPEATABLE: Final = ("capabilities", "allowed_parameters", "denied_parameters", "required_parameters")
@@ -32,7 +34,10 @@ def parse_policy(name: str, text: str) -> Policy:
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise TooLarge(f"failed to parse policy: larger than {MAX_BYTES} bytes")
     reader = json_form if text.lstrip()[:1] == "{" else hcl1
-    rules = tuple(_rule(item) for item in reader.read(text) if _is_path(item))
+    items = reader.read(text)
+    if len(items) > MAX_RULES:
+        raise TooLarge(f"failed to parse policy: more than {MAX_RULES} rules")
+    rules = tuple(_rule(item) for item in items if _is_path(item))
     templated = any("{{" in rule.path for rule in rules)
     policy = Policy(name=name, rules=rules, templated=templated)
     _check_storable(policy)
@@ -66,6 +71,8 @@ def _rule(item: Item) -> Rule:
     path = item.keys[1]
     try:
         _check_path(path)
+        if len(item.value) > MAX_ATTRIBUTES:
+            raise InvalidRequest(f"more than {MAX_ATTRIBUTES} attributes in one block")
         fields: dict[str, Any] = {}
         for attribute in item.value:
             _set(fields, attribute)

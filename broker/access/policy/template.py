@@ -23,7 +23,7 @@ MAX_VALUE: Final = 512
 _TEMPLATE = re.compile(r"\{\{([^{}]*)\}\}")
 _KNOWN = re.compile(
     r"identity\.(?:entity\.(?:id|name|metadata\..+|aliases\.[^.]+\.(?:id|name|(?:custom_)?metadata\..+))"
-    r"|groups\.(?:ids|names)\..+\.(?:id|name|metadata\..+))"
+    r"|groups\.(?:ids|names)\.[^.]+\.(?:id|name|metadata\..+))"
 )
 
 
@@ -161,11 +161,10 @@ def _of_entity(rest: str, caller: Identity) -> str | None:
 
 def _of_group(rest: str, groups: Iterable[Group]) -> str | None:
     by, _, rest = rest.partition(".")
+    named, _, field = rest.partition(".")  # So a name with a dot is out of reach, and never ambiguous.
     for group in groups:
-        named = {"ids": group.id, "names": group.name}.get(by)
-        if not named or not rest.startswith(named + "."):
+        if named != {"ids": group.id, "names": group.name}.get(by):
             continue
-        field = rest[len(named) + 1 :]
         if field in ("id", "name"):
             return group.id if field == "id" else group.name
         if field.startswith("metadata."):

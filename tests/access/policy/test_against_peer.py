@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.access.policy import ACL, parse_policy
+from broker.access.policy import ACL, Alias, Group, Identity, expand, parse_policy
 from broker.access.policy.default_policies import DEFAULT_TEXT
 from broker.plugin.errors import InvalidRequest
 from broker.plugin.verbs import Verb
@@ -313,6 +313,57 @@ def test_what_the_peer_refuses_is_refused_with_its_words(peer, text, said):
         parse_policy("p", text)
     assert said in str(refused.value)
     assert str(refused.value).startswith("failed to parse policy: ")
+
+
+def test_templates_are_filled_in_as_in_the_peer(peer):
+    caller, token = known_caller(peer)
+    alias, group = caller.aliases[0], caller.groups[0]
+    names = [
+        "identity.entity.id",
+        " identity.entity.name ",
+        "identity.entity.metadata.team",
+        "identity.entity.metadata.none",
+        f"identity.entity.aliases.{alias.accessor}.id",
+        f"identity.entity.aliases.{alias.accessor}.name",
+        "identity.entity.aliases.other.name",
+        f"identity.groups.ids.{group.id}.id",
+        f"identity.groups.ids.{group.id}.name",
+        f"identity.groups.ids.{group.id}.metadata.level",
+        f"identity.groups.names.{group.name}.id",
+        f"identity.groups.names.{group.name}.none",
+        "identity.nothing",
+        "",
+    ]
+    text = 'path "sys/internal/ui/resultant-acl" { policy = "read" }\n'
+    text += "".join(block(f"t{number}/{{{{{name}}}}}/x", "read") for number, name in enumerate(names))
+    assert peer.write(text, "templated")[0] == 204
+    answer = peer.call("GET", "sys/internal/ui/resultant-acl", token=token)[1]
+    theirs = {path for path in answer["data"]["exact_paths"] if path.startswith("t")}
+    own = {rule.path for rule in expand(parse_policy("templated", text), caller).rules}
+    assert {path for path in own if path.startswith("t")} == theirs
+    assert len(theirs) == 9
+
+
+def known_caller(peer: Peer) -> tuple[Identity, str]:
+    """An entity with metadata, one alias and one group, and a token of it with the policy ``templated``."""
+    peer.call("POST", "sys/auth/userpass", {"type": "userpass"})
+    accessor = peer.call("GET", "sys/auth")[1]["data"]["userpass/"]["accessor"]
+    user = {"password": "correct horse", "token_policies": ["templated"], "token_no_default_policy": True}
+    peer.call("POST", "auth/userpass/users/ann", user)
+    auth = peer.call("POST", "auth/userpass/login/ann", {"password": "correct horse"})[1]["auth"]
+    entity = f"identity/entity/id/{auth['entity_id']}"
+    assert peer.call("POST", entity, {"name": "ann-entity", "metadata": {"team": "red"}})[0] in (200, 204)
+    group = {"name": "ops", "member_entity_ids": [auth["entity_id"]], "metadata": {"level": "3"}}
+    group_id = peer.call("POST", "identity/group", group)[1]["data"]["id"]
+    alias_id = peer.call("GET", entity)[1]["data"]["aliases"][0]["id"]
+    caller = Identity(
+        id=auth["entity_id"],
+        name="ann-entity",
+        metadata={"team": "red"},
+        aliases=(Alias(accessor, id=alias_id, name="ann"),),
+        groups=(Group(group_id, "ops", {"level": "3"}),),
+    )
+    return caller, auth["client_token"]
 
 
 def test_the_default_policy_grants_what_the_peers_grants(peer):

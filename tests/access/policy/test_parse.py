@@ -93,6 +93,8 @@ def test_a_repeated_attribute_adds_up_where_the_field_does_so_and_is_refused_els
         ('path "a" {\n', "line 2: expected a name, found end of text"),
         ('path "a', "line 1: this string is not closed"),
         ("/* never", "line 1: this comment is not closed"),
+        ('\n  path   "a" { policy =  ;', "line 2: unexpected character ';'"),
+        ('path "a" { policy = \t "read }', "this string is not closed"),
         ('path "a" { comment = <<X\nnever', "expected a line X"),
         ('path { policy = "read" }', "expected one quoted path"),
         ('path "a" "b" { }', "expected one quoted path"),

@@ -13,7 +13,7 @@ CALLER = Identity(
     aliases=(
         Alias("auth_userpass_1", id="a-1", name="ann.b", metadata={"m": "1"}, custom_metadata={"c": "2"}),
     ),
-    groups=(Group("g-1", "ops.eu", {"level": "3"}), Group("g-2", "dev")),
+    groups=(Group("g-1", "ops", {"level": "3"}), Group("g-2", "dev.eu")),
 )
 
 
@@ -32,9 +32,9 @@ def expanded(text: str, caller: Identity) -> list[str]:
         ("identity.entity.aliases.auth_userpass_1.name", "ann.b"),
         ("identity.entity.aliases.auth_userpass_1.metadata.m", "1"),
         ("identity.entity.aliases.auth_userpass_1.custom_metadata.c", "2"),
-        ("identity.groups.ids.g-1.name", "ops.eu"),
-        ("identity.groups.names.ops.eu.id", "g-1"),
-        ("identity.groups.names.ops.eu.metadata.level", "3"),
+        ("identity.groups.ids.g-1.name", "ops"),
+        ("identity.groups.names.ops.id", "g-1"),
+        ("identity.groups.names.ops.metadata.level", "3"),
     ],
 )
 def test_every_name_is_filled_in(name, value):
@@ -45,7 +45,8 @@ def test_every_name_is_filled_in(name, value):
     "name",
     [
         "identity.entity.foo", "identity.entity.metadata.none", "identity.entity.aliases.other.name",
-        "identity.groups.ids.g-9.name", "identity.groups.names.dev.secret", "entity.id", "", "time.now",
+        "identity.groups.ids.g-9.name", "identity.groups.names.ops.secret",
+        "identity.groups.names.dev.eu.id", "entity.id", "", "time.now",
     ],
 )  # fmt: skip
 def test_a_rule_without_a_value_grants_nothing(name):
