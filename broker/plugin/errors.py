@@ -14,6 +14,8 @@ class BrokerError(Exception):
     (a deleted KV version answers 404 together with its metadata).
     """
 
+    warnings: tuple[str, ...] = ()
+
     def __init__(self, *messages: str, data: Mapping[str, Any] | None = None) -> None:
         super().__init__(*messages)
         self.messages = messages

@@ -19,7 +19,6 @@ from broker.plugin import (
     NotFound,
     Operation,
     Path,
-    PermissionDenied,
     Secret,
     View,
 )
@@ -67,9 +66,9 @@ class CubbyholeEngine(Engine):
     """The cubbyhole."""
 
     def own(self, ctx: Context) -> View:
-        """Return the caller's drawer. Raises: PermissionDenied for a caller without a stored token."""
+        """Return the caller's drawer. Raises: InvalidRequest for a token that is not stored."""
         if not ctx.caller.token_hash:
-            raise PermissionDenied("cubbyhole operations are only supported by service tokens")
+            raise InvalidRequest("cubbyhole operations are only supported by 'service' type tokens")
         return ctx.storage.view(drawer(ctx.caller.token_hash))
 
     async def known(self, ctx: Context, params: Mapping[str, str]) -> bool:

@@ -1,6 +1,6 @@
 """What version 2 refuses. The texts are those that clients of the field match on."""
 
-from broker.plugin import Conflict, InvalidRequest
+from broker.plugin import Conflict, InvalidRequest, NotFound
 
 
 class CasRequired(InvalidRequest):
@@ -64,3 +64,11 @@ class Upgrading(InvalidRequest):
             "Upgrading from non-versioned to versioned data. This backend will be unavailable for a brief "
             "period and will resume service shortly."
         )
+
+
+class WrongFamily(NotFound):
+    """The path does not begin as version 2's paths do; the answer carries a warning instead of an error."""
+
+    def __init__(self, warning: str) -> None:
+        super().__init__()
+        self.warnings = (warning,)

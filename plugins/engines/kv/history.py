@@ -1,5 +1,6 @@
 """The bookkeeping of versions: pure functions from one ``Metadata`` to the next."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,6 +8,8 @@ import msgspec
 
 from .errors import CasMismatch, CasRequired, CasUnreadable
 from .records import DEFAULT_MAX_VERSIONS, EngineConfig, Mark, Metadata, timestamp
+
+_NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
 def check_cas(options: dict[str, Any] | None, meta: Metadata, config: EngineConfig) -> None:
@@ -25,12 +28,7 @@ def _number(given: Any) -> int:
         return 0
     if isinstance(given, int) and abs(given) < 1 << 63:
         return int(given)
-    if (
-        isinstance(given, str)
-        and given.lstrip("-").isascii()
-        and given.lstrip("-").isdigit()
-        and len(given) < 20
-    ):
+    if isinstance(given, str) and _NUMBER.fullmatch(given):
         return int(given)
     raise CasUnreadable
 

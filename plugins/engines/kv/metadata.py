@@ -9,7 +9,7 @@ from broker.plugin import Context, NotFound, Raw
 
 from . import arguments as take
 from .engine import ContentHandlers, named, nothing_to_patch
-from .errors import Upgrading
+from .errors import Upgrading, WrongFamily
 from .records import Metadata, duration, metadata_path, timestamp, version_path
 from .settings import changed, check_metadata_cas, overruled
 from .upgrade import is_upgrading
@@ -123,14 +123,12 @@ class VersionedEngine(ContentHandlers):
     async def explain(self, ctx: Context, args: take.Anything) -> None:
         """Tell a caller who forgot what the paths of version 2 begin with."""
         if ctx.path.rstrip("/") in _ROOTS:
-            ctx.warn("Non-listing operations on the root of a K/V v2 mount are not supported.")
-        else:
-            word = _CLI_WORDS.get(ctx.verb.value, ctx.verb.value)
-            ctx.warn(
-                "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints "
-                f"to use. If using the OpenBao CLI, use 'bao kv {word}' for this operation."
-            )
-        raise NotFound
+            raise WrongFamily("Non-listing operations on the root of a K/V v2 mount are not supported.")
+        word = _CLI_WORDS.get(ctx.verb.value, ctx.verb.value)
+        raise WrongFamily(
+            "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints to "
+            f"use. If using the OpenBao CLI, use 'bao kv {word}' for this operation."
+        )
 
 
 def shown(meta: Metadata) -> dict[str, Any]:
