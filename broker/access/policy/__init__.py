@@ -3,7 +3,6 @@
 from .acl import ACL, Decision
 from .default_policies import canonical_name
 from .explain import Explanation, RuleNote, explain
-from .keys_filter import render_keys_filter
 from .lint import lint
 from .model import Policy, Rule
 from .parse import parse_policy
@@ -24,5 +23,4 @@ __all__ = [
     "explain",
     "lint",
     "parse_policy",
-    "render_keys_filter",
 ]

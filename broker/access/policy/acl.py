@@ -8,6 +8,7 @@ import msgspec
 from broker.plugin.verbs import Verb
 
 from .grant import Grant, merge
+from .keys_filter import render_keys_filter
 from .matching import RuleIndex
 from .model import DENY, SUDO, Policy
 from .parameters import MAX_PAGE, page_refused, refused_parameter
@@ -100,10 +101,26 @@ class ACL:
         grant = self._find(Verb.LIST, path)
         return self._shown(grant) or [DENY]
 
+    def visible_keys(self, decision: Decision, path: str, keys: Sequence[str], *, now: float) -> list[str]:
+        """Those keys of a listing of ``path`` that ``decision`` lets the caller see.
+
+        Without a ``keys_filter`` all of them; else keys whose rendered path may be read, and folders
+        (``key/``) whose path may be listed. Root-protected paths are the router's concern, not asked here.
+        """
+        if not decision.keys_filter:
+            return list(keys)
+        return [key for key in keys if self._is_visible(decision.keys_filter, path, key, now)]
+
+    def _is_visible(self, template: str, path: str, key: str, now: float) -> bool:
+        verb = Verb.LIST if key.endswith("/") else Verb.READ
+        return self.check(verb, render_keys_filter(template, path, key), now=now).allowed
+
     def reaches(self, prefix: str, *, now: float) -> bool:
         """Whether anything at or below ``prefix`` (a mount path with its slash) is granted."""
         if self._root or self.capabilities(prefix, now=now) != [DENY]:
             return True
+        if prefix.startswith(self._overriding_prefixes):
+            return False
         return any(grant.capabilities and grant.is_below(prefix) for grant in self._grants)
 
     def grants(self, *, now: float) -> Iterator[tuple[str, list[str]]]:
@@ -133,7 +150,7 @@ class ACL:
 
     def _find(self, verb: Verb, path: str) -> Grant | None:
         path = path.lstrip("/")
-        if self._overriding_prefixes and path.startswith(self._overriding_prefixes):
+        if path.startswith(self._overriding_prefixes):
             return next(each for each in self._overriding if path.startswith(each.path.removesuffix("*")))
         return self._index.find(path, listing=verb in _LISTING)
 

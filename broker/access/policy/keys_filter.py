@@ -9,9 +9,7 @@ from typing import Final
 
 from broker.plugin.errors import InvalidRequest
 
-_PLACE = re.compile(
-    r'\{\{-?\s*\.(path|key)\s*(?:\|\s*replace\s+"([^"{}]*)"\s+"([^"{}]*)"\s*)?-?\}\}', re.ASCII
-)
+_PLACE = re.compile(r'\{\{\s*\.(path|key)\s*(?:\|\s*replace\s+"([^"{}]*)"\s+"([^"{}]*)"\s*)?\}\}', re.ASCII)
 _EXPECTED: Final = (
     "list_scan_response_keys_filter_path: expected text with {{ .path }}, {{ .key }} or "
     '{{ .path | replace "metadata" "data" }}'

@@ -210,6 +210,19 @@ def test_the_cache_is_bounded_and_holds_no_long_paths():
     assert all(len(path) < 10_000 for _, path in rules._cache)
 
 
+def test_a_filtered_listing_shows_what_may_be_read_and_folders_that_may_be_listed():
+    extra = (
+        'list_scan_response_keys_filter_path = "{{ .path | replace \\"metadata\\" \\"data\\" }}{{ .key }}"'
+    )
+    rules = acl(
+        block("kv/metadata/*", "list", extra=extra), block("kv/data/a", "read"), block("kv/data/c/", "list")
+    )
+    decision = rules.check(Verb.LIST, "kv/metadata/", now=NOW)
+    assert rules.visible_keys(decision, "kv/metadata/", ["a", "b", "c/", "d/"], now=NOW) == ["a", "c/"]
+    plain = acl(block("kv/*", "list")).check(Verb.LIST, "kv/metadata/", now=NOW)
+    assert rules.visible_keys(plain, "kv/metadata/", ["a", "b"], now=NOW) == ["a", "b"]
+
+
 def test_a_mount_is_reached_by_any_grant_below_it_but_not_by_denials():
     assert acl(block("kv/data/x", "read")).reaches("kv/", now=NOW)
     assert acl(block("kv*", "read")).reaches("kv/", now=NOW)
@@ -265,7 +278,7 @@ def _segments(body: str):
         position += len(segment) + 1
 
 
-def model_capabilities(policies: list[Policy], path: str) -> list[str]:
+def model_capabilities(policies: list[Policy], path: str, *, listing: bool = True) -> list[str]:
     rules = [rule for policy in policies for rule in policy.rules]
 
     def winner(candidate: str) -> str | None:
@@ -274,16 +287,11 @@ def model_capabilities(policies: list[Policy], path: str) -> list[str]:
         }
         return max(found, key=model_order, default=None)
 
-    exact = [
-        p
-        for p in (path, path.removesuffix("/"))
-        if any(r.path == p for r in rules if "*" not in r.path and "+" not in r.path)
-    ]
-    decider = exact[0] if exact else None
+    exact = {rule.path for rule in rules if "*" not in rule.path and "+" not in rule.path}
+    candidates = [path, path.removesuffix("/")] if listing else [path]
+    decider = next((each for each in candidates if each in exact), None)
     if decider is None:
-        decider = winner(path)
-    if decider is None and path.endswith("/"):
-        decider = winner(path[:-1])
+        decider = next((found for each in candidates if (found := winner(each)) is not None), None)
     words = {word for rule in rules if rule.path == decider for word in rule.capabilities}
     return ["deny"] if not words or "deny" in words else sorted(words)
 
@@ -312,5 +320,8 @@ def test_the_acl_agrees_with_a_slow_model(policies, paths):
         expected = model_capabilities(policies, path)
         assert rules.capabilities(path, now=NOW) == expected
         granted = set(expected) - {"deny"}
+        readable = model_capabilities(policies, path, listing=False)
+        assert allows(rules, Verb.READ, path) == ("read" in readable)
+        assert allows(rules, Verb.SCAN, path) == ("scan" in granted)
         assert allows(rules, Verb.LIST, path) == ("list" in granted)
         assert allows(rules, Verb.LIST, path) == ("list" in granted)  # now from the cache

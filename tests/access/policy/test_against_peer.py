@@ -251,6 +251,34 @@ def test_folders_are_listed_and_scanned_as_in_the_peer(peer, name, rules):
     assert ours(text).check(Verb(name), FOLDER, now=time.time()).allowed == (status == 200)
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ .path }}{{ .key }}",
+        "{{.path}}{{.key}}",
+        'kv1/{{ .key | replace "a" "b" }}',
+        '{{ .path | replace "kv1/filtered" "kv1/other" }}{{ .key }}',
+        "kv1/filtered/{{ .key}}",
+    ],
+)
+def test_listings_are_filtered_as_in_the_peer(peer, template):
+    peer.call("POST", "sys/mounts/kv1", {"type": "kv"})
+    keys = ["a", "b", "c", "d/", "e/"]
+    for key in keys:
+        peer.call("POST", f"kv1/filtered/{key}x" if key.endswith("/") else f"kv1/filtered/{key}", {"n": 1})
+    listing = f"list_scan_response_keys_filter_path = {json.dumps(template)}"
+    text = f'path "kv1/filtered" {{ capabilities = ["list"] {listing} }}\n'
+    text += (
+        block("kv1/filtered/a", "read") + block("kv1/filtered/b", "list") + block("kv1/filtered/d/", "list")
+    )
+    text += block("kv1/b", "read") + block("kv1/other/c", "read")
+    status, answer = peer.call("LIST", "kv1/filtered/", token=peer.token(text))
+    acl = ours(text)
+    decision = acl.check(Verb.LIST, "kv1/filtered/", now=time.time())
+    shown = acl.visible_keys(decision, "kv1/filtered/", keys, now=time.time())
+    assert shown == (answer["data"]["keys"] if status == 200 else [])
+
+
 ACCEPTED = [
     "# nothing but a comment",
     'name = "x"\npath "a" {}',

@@ -74,9 +74,10 @@ def test_a_denial_with_a_dangerous_value_denies_everything_it_could_have_meant(v
 
 
 def test_a_denial_for_a_token_without_an_entity_closes_its_fixed_beginning():
-    text = 'path "a/+/{{identity.entity.id}}" { policy = "deny" }\npath "a/*" { policy = "read" }'
+    text = 'path "a/+/{{identity.entity.id}}" { policy = "deny" }\npath "a/b/*" { policy = "read" }'
     acl = ACL([expand(parse_policy("p", text), Identity())])
     assert not acl.check(Verb.READ, "a/b/anything", now=NOW).allowed
+    assert not acl.reaches("a/", now=NOW)
 
 
 def test_values_are_not_expanded_again():
