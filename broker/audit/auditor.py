@@ -12,7 +12,7 @@ from broker.audit.entry import AuditEntry, ResponseFacts
 from broker.audit.guard import AuditGuard
 from broker.audit.hashing import Scalar
 from broker.audit.health import DeviceHealth
-from broker.audit.options import device_options, parse_record_options
+from broker.audit.options import RecordOptions, device_options, parse_record_options
 from broker.audit.records import AuditedHeaders
 from broker.audit.running import RunningDevice
 from broker.audit.table import AuditTableEntry, normal_path
@@ -119,13 +119,17 @@ class Auditor:
         """
         if entry.path in self._running:
             raise InvalidRequest("path already in use")
+        options = RecordOptions()
         try:
+            options = parse_record_options(entry.options)
             device = self._build(entry, approve=probe)
         except BrokerError as error:
             if probe:
                 raise
             device = _Unusable(str(error))
-        running = RunningDevice(entry, device, self._headers, stamp=self._stamp, deadline=self._deadline)
+        running = RunningDevice(
+            entry, device, options, self._headers, stamp=self._stamp, deadline=self._deadline
+        )
         if probe:
             await self._probe(running)
         self._running[entry.path] = running
@@ -137,7 +141,7 @@ class Auditor:
         self._order = tuple(self._running.values())
         if running is None:
             return False
-        running.close()
+        await running.close()
         return True
 
     def list(self) -> tuple[AuditTableEntry, ...]:
@@ -176,18 +180,14 @@ class Auditor:
         """Stop every device, letting lines on their way arrive first. For sealing and shutdown."""
         if self._background:
             await asyncio.wait(tuple(self._background), timeout=self._deadline)
-        for running in self._order:
-            running.close()
-        if self._background:
-            await asyncio.wait(tuple(self._background), timeout=self._deadline)
+        closing, self._order = self._order, ()
         self._running.clear()
-        self._order = ()
+        await asyncio.gather(*(running.close() for running in closing))
 
     def _build(self, entry: AuditTableEntry, *, approve: bool) -> AuditDevice:
         kind = self._types.get(entry.type)
         if kind is None:
             raise InvalidRequest(f'unknown backend type: "{entry.type}"')
-        parse_record_options(entry.options)
         own = device_options(entry.options, kind.options)
         if approve and not entry.from_config:
             beneath = self._guard.check(kind, own)

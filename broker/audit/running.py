@@ -8,7 +8,7 @@ from broker.audit.clock import Stamp
 from broker.audit.entry import AuditEntry, ResponseFacts
 from broker.audit.hashing import Salt
 from broker.audit.health import DeviceHealth
-from broker.audit.options import parse_record_options
+from broker.audit.options import RecordOptions
 from broker.audit.records import AuditedHeaders, RecordEncoder
 from broker.audit.table import AuditTableEntry
 from broker.plugin.audit import AuditDevice, DeviceError
@@ -27,6 +27,7 @@ class RunningDevice:
         self,
         entry: AuditTableEntry,
         device: AuditDevice,
+        options: RecordOptions,
         headers: AuditedHeaders,
         *,
         stamp: Stamp,
@@ -37,10 +38,11 @@ class RunningDevice:
         self.salt = Salt(entry.salt)
         self.health = DeviceHealth(entry.path, entry.type)
         self.chain = Chain(signing_key(entry.salt))
-        self.encoder = RecordEncoder(entry.uuid, self.salt, parse_record_options(entry.options), headers)
+        self.encoder = RecordEncoder(entry.uuid, self.salt, options, headers)
         self._stamp = stamp
         self._deadline = deadline
         self._waiting = 0
+        self._checkpoints: set[asyncio.Future[None]] = set()
 
     def record(self, entry: AuditEntry, response: ResponseFacts | None) -> Awaitable[None] | None:
         """Write the request's record, or the response's. ``None`` means accepted; an awaitable may still fail."""
@@ -81,7 +83,13 @@ class RunningDevice:
         self.chain.signed(line)
         if pending is not None:
             task = asyncio.ensure_future(self._await(pending))
-            task.add_done_callback(_swallow)
+            self._checkpoints.add(task)
+            task.add_done_callback(self._checkpoint_done)
+
+    def _checkpoint_done(self, task: "asyncio.Future[None]") -> None:
+        self._checkpoints.discard(task)
+        if not task.cancelled():
+            task.exception()  # Already counted in the health.
 
     def reopen(self) -> None:
         """End the chain, take the file now at the device's place, begin a new chain. Raises: DeviceError."""
@@ -93,9 +101,11 @@ class RunningDevice:
             self.health.failed(str(error))
             raise
 
-    def close(self) -> None:
-        """End the chain and let the device go; forget every token kept in clear."""
+    async def close(self) -> None:
+        """End the chain, let the last line arrive, let the device go; forget every token kept in clear."""
         self.checkpoint(closed=True)
+        if self._checkpoints:
+            await asyncio.wait(tuple(self._checkpoints), timeout=self._deadline)
         self.device.close()
         self.encoder.forget()
 
@@ -128,18 +138,14 @@ class RunningDevice:
             if self.chain.writer == writer:
                 self.chain.restart(lost=True)  # The lost line would leave a gap.
             raise DeviceError(reason) from None
-        else:
-            self.health.succeeded()
         finally:
             self._waiting -= 1
+        self.health.succeeded()
+        if self.chain.checkpoint_due:
+            self.checkpoint()
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer within the deadline"
     return str(error) if isinstance(error, BrokerError) else type(error).__name__
-
-
-def _swallow(task: "asyncio.Future[None]") -> None:
-    if not task.cancelled():
-        task.exception()

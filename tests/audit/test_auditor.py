@@ -307,3 +307,54 @@ async def test_a_deleted_file_is_noticed_and_begun_anew(auditor, log, monkeypatc
 
 def test_the_guard_is_closed_by_default():
     assert AuditGuard() == AuditGuard(directory=None, unsafe=False)
+
+
+async def test_a_file_replaced_while_the_device_was_failing_begins_a_chain_of_its_own(auditor, log, tmp_path):
+    await auditor.enable(device(log))
+    auditor.request(an_entry())
+    old = tmp_path / "old.log"
+    log.rename(old)
+    log.mkdir()
+    auditor.reopen()
+    for _ in range(3):
+        with pytest.raises(AuditFailed):
+            auditor.request(an_entry())
+    log.rmdir()
+    auditor.request(an_entry())
+    assert verify_file(old).complete
+    assert verify_file(log).intact
+    assert auditor.health()[0].replaced == 0
+
+
+async def test_a_file_replaced_after_a_failed_write_is_not_continued_in_the_new_one(auditor, log, tmp_path):
+    await auditor.enable(device(log))
+    auditor.request(an_entry())
+    running = auditor._order[0]
+    running.device._release()  # As after a failed write.
+    log.rename(tmp_path / "old.log")
+    assert auditor.request(an_entry()) is None
+    auditor.reopen()
+    assert verify_file(log).intact
+    assert auditor.health()[0].replaced == 1
+
+
+async def test_a_network_device_gets_its_checkpoints(tmp_path, monkeypatch):
+    monkeypatch.setattr("broker.audit.chain.CHECKPOINT_EVERY", 5)
+    kind, net = network()
+    auditor = Auditor([kind])
+    await auditor.enable(entry_of("net"))
+    for _ in range(11):
+        await settle(auditor.request(an_entry()))
+    await auditor.close()
+    received = tmp_path / "received.log"
+    received.write_bytes(b"".join(net.lines))
+    report = verify_file(received)
+    assert report.complete
+    assert report.checkpoints == 3
+
+
+async def test_a_bad_option_in_the_table_fails_closed(auditor, log):
+    await auditor.enable(device(log, log_raw="maybe"), probe=False)
+    with pytest.raises(AuditFailed):
+        auditor.request(an_entry())
+    assert not log.exists()

@@ -50,7 +50,11 @@ class FileDevice(AuditDevice):
         return cls(options)
 
     def write(self, line: bytes) -> None:
-        """Append ``line``. Raises: DeviceError, and the next call starts with a fresh ``open``."""
+        """Append ``line``. Raises: DeviceError, and the next call starts with a fresh ``open``.
+
+        That ``open`` accepts only the file it had before: a chain of lines does not wander into another file
+        unless ``reopen`` says so.
+        """
         if self._fd < 0:
             self._open()
         try:
@@ -79,6 +83,7 @@ class FileDevice(AuditDevice):
     def reopen(self) -> None:
         """Take the file now at our path, creating it if it is gone. Raises: DeviceError."""
         self._release()
+        self._identity = NOTHING_YET
         self._open()
 
     def close(self) -> None:
@@ -94,11 +99,14 @@ class FileDevice(AuditDevice):
         except OSError as error:
             raise _trouble(error) from None
         try:
-            self._identity = _end_torn_line(fd, self._options)
+            identity = _identity_of(fd)
+            if self._identity not in (NOTHING_YET, identity):
+                raise OSError(errno.ESTALE, "the file was replaced")
+            _end_torn_line(fd)
         except OSError as error:
             os.close(fd)
             raise _trouble(error) from None
-        self._fd = fd
+        self._fd, self._identity = fd, identity
         self._check_at = self._clock() + CHECK_EVERY_SECONDS
 
     def _mark_torn(self) -> None:
@@ -160,12 +168,16 @@ def _open_regular(name: str, mode: int, at: int | None) -> int:
     return fd
 
 
-def _end_torn_line(fd: int, options: FileOptions) -> tuple[int, int]:
-    """Mark a last line that a crash left unfinished. Returns the file's identity."""
+def _identity_of(fd: int) -> tuple[int, int]:
     facts = os.fstat(fd)
-    if facts.st_size and os.pread(fd, 1, facts.st_size - 1) != b"\n":
-        os.write(fd, TORN)
     return facts.st_dev, facts.st_ino
+
+
+def _end_torn_line(fd: int) -> None:
+    """Mark a last line that a crash left unfinished."""
+    size = os.fstat(fd).st_size
+    if size and os.pread(fd, 1, size - 1) != b"\n":
+        os.write(fd, TORN)
 
 
 def _trouble(error: OSError) -> DeviceError:
