@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from uuid import uuid4
 
+from broker.audit.chain import public_key
 from broker.audit.clock import Stamp
 from broker.audit.entry import AuditEntry, ResponseFacts
 from broker.audit.guard import AuditGuard
@@ -155,11 +156,11 @@ class Auditor:
 
     def hash(self, path: str, value: Scalar) -> str:
         """How ``value`` shows in that device's log. Raises: InvalidRequest for an unknown device."""
-        name = normal_path(path)
-        running = self._running.get(name)
-        if running is None:
-            raise InvalidRequest(f'unknown audit backend "{name}"')
-        return running.salt.value(value)
+        return self._named(path).salt.value(value)
+
+    def public_key(self, path: str) -> bytes:
+        """What verifies that device's checkpoints (32 bytes, Ed25519). Raises: InvalidRequest for an unknown device."""
+        return public_key(self._named(path).entry.salt)
 
     def health(self) -> tuple[DeviceHealth, ...]:
         """The state of each device, live."""
@@ -183,6 +184,12 @@ class Auditor:
         closing, self._order = self._order, ()
         self._running.clear()
         await asyncio.gather(*(running.close() for running in closing))
+
+    def _named(self, path: str) -> RunningDevice:
+        name = normal_path(path)
+        if (running := self._running.get(name)) is None:
+            raise InvalidRequest(f'unknown audit backend "{name}"')
+        return running
 
     def _build(self, entry: AuditTableEntry, *, approve: bool) -> AuditDevice:
         kind = self._types.get(entry.type)

@@ -4,7 +4,7 @@ Each worker is a *writer* with a random id and a chain of its own, so that sever
 in ``"chain":{"writer":ID,"seq":N,"prev":HASH}``: ``seq`` counts from 1, ``prev`` is the SHA-256 of this writer's
 previous line (without its newline), 64 zeros at the start. Anyone can check that much. Whoever can rewrite the file
 could also recompute it; so every ``CHECKPOINT_EVERY`` lines, and when it closes, a writer adds a *checkpoint*: a line of
-type ``checkpoint`` whose chain also carries ``sig``, an Ed25519 signature over writer, seq, prev and whether this is the end.
+type ``checkpoint`` whose chain also carries ``sig``, an Ed25519 signature over all that stands in the line.
 The signing key is derived from the device's salt, which never leaves the barrier; its public half verifies.
 
 After a reopen a new writer begins in the new file, whose first line names the one before it (``after``).
@@ -34,9 +34,19 @@ def public_key(salt: str) -> bytes:
     return signing_key(salt).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
-def signed_bytes(writer: str, seq: int, prev: str, closed: bool) -> bytes:
-    """What a checkpoint's signature covers."""
-    return f"broker audit checkpoint v1\n{writer}\n{seq}\n{prev}\n{'closed' if closed else 'open'}".encode()
+def signed_bytes(time: str, writer: str, seq: int, prev: str, closed: bool) -> bytes:
+    """What a checkpoint's signature covers: all that stands in its line."""
+    end = "closed" if closed else "open"
+    return f"broker audit checkpoint v1\n{time}\n{writer}\n{seq}\n{prev}\n{end}".encode()
+
+
+def checkpoint_line(time: str, writer: str, seq: int, prev: str, closed: bool, signature: bytes) -> bytes:
+    """The only way to write a checkpoint, so that a verifier can compare it byte for byte."""
+    end = ',"closed":true' if closed else ""
+    return (
+        f'{{"time":"{time}","type":"checkpoint","chain":{{"writer":"{writer}","seq":{seq},"prev":"{prev}",'
+        f'"sig":"{signature.hex()}"{end}}}}}\n'
+    ).encode()
 
 
 class Chain:
@@ -75,11 +85,9 @@ class Chain:
         return self._since
 
     def checkpoint(self, stamp: bytes, *, closed: bool = False) -> bytes:
-        """A line that signs everything before it. With ``closed``, no line of this writer may follow."""
-        seq, prev = self.seq + 1, self._prev.decode()
-        signature = self._key.sign(signed_bytes(self.writer, seq, prev, closed)).hex().encode()
-        extra = b'%b,"sig":"%b"%b' % (self._opening, signature, b',"closed":true' if closed else b"")
-        return self._link % (stamp, b'"type":"checkpoint"', seq, self._prev, extra)
+        """A line that signs everything before it (there must be some). With ``closed``, no line may follow."""
+        facts = (stamp.decode(), self.writer, self.seq + 1, self._prev.decode(), closed)
+        return checkpoint_line(*facts, self._key.sign(signed_bytes(*facts)))
 
     def signed(self, line: bytes) -> None:
         """The checkpoint ``line`` is in the log."""

@@ -13,7 +13,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from broker.audit.chain import GENESIS, signed_bytes
+from broker.audit.chain import GENESIS, checkpoint_line, signed_bytes
 
 MOST_PROBLEMS = 100
 LONGEST_LINE = 256 * 1024 * 1024
@@ -25,7 +25,10 @@ Kind = Literal["removed", "changed", "reordered", "inserted", "unreadable", "for
 
 @dataclass(slots=True)
 class Problem:
-    """What is wrong, and where. ``line`` counts from 1; ``seq`` is the writer's own count, 0 where unknown."""
+    """What is wrong, and where. ``line`` counts from 1; ``seq`` is the writer's own count, 0 where unknown.
+
+    ``until`` is the last ``seq`` of a removed range; ``file`` counts the files given, from 0.
+    """
 
     kind: Kind
     path: str
@@ -34,6 +37,7 @@ class Problem:
     seq: int
     text: str
     until: int = 0
+    file: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ class Report:
     @property
     def first(self) -> Problem | None:
         """The problem nearest the top."""
-        return min(self.problems, key=lambda problem: problem.line, default=None)
+        return min(self.problems, key=lambda problem: (problem.file, problem.line), default=None)
 
 
 class _After(msgspec.Struct):
@@ -94,12 +98,14 @@ class _Link(msgspec.Struct):
 
 
 class _Line(msgspec.Struct):
+    time: str = ""
     type: str = ""
     chain: _Link | None = None
 
 
 @dataclass(slots=True)
 class _Writer:
+    file: int = 0
     line: int = 0
     seq: int = 0
     hash: str = GENESIS.decode()
@@ -132,11 +138,11 @@ class _Verifier:
         self._key = key
         self._report = Report(signatures_checked=key is not None)
         self._writers: dict[str, _Writer] = {}
-        self._path = ""
+        self._paths: list[str] = []
         self._number = 0
 
     def read(self, path: Path) -> None:
-        self._path = str(path)
+        self._paths.append(str(path))
         for self._number, line in _lines(path):
             self._report.lines += 1
             self._line(line)
@@ -161,7 +167,7 @@ class _Verifier:
             line = line[start:]
             parsed = _parse(line)
         if parsed is not None and parsed.chain is not None:
-            self._chained(parsed.type, parsed.chain, line)
+            self._chained(parsed, parsed.chain, line)
         elif parsed is not None:
             self._found("inserted", self._number, "", 0, "the line carries no chain")
         elif line.endswith(TORN_MARK) or not whole:
@@ -169,7 +175,7 @@ class _Verifier:
         else:
             self._found("unreadable", self._number, "", 0, "the line is not a record")
 
-    def _chained(self, kind: str, link: _Link, line: bytes) -> None:
+    def _chained(self, parsed: _Line, link: _Link, line: bytes) -> None:
         writer = self._writers.get(link.writer)
         if writer is None:
             writer = self._writers[link.writer] = _Writer()
@@ -185,23 +191,18 @@ class _Verifier:
             self._found(
                 "inserted", self._number, link.writer, link.seq, "the writer had already closed its chain"
             )
-        writer.line, writer.seq = self._number, link.seq
+        writer.file, writer.line, writer.seq = len(self._paths) - 1, self._number, link.seq
         writer.hash = sha256(line).hexdigest()
-        self._signature(kind, link, writer)
+        self._signature(parsed, link, writer, line)
 
-    def _signature(self, kind: str, link: _Link, writer: _Writer) -> None:
-        if kind != "checkpoint":
+    def _signature(self, parsed: _Line, link: _Link, writer: _Writer, line: bytes) -> None:
+        if parsed.type != "checkpoint":
             writer.unsigned += 1
             return
         self._report.checkpoints += 1
-        if self._key is not None and not _signed(self._key, link):
-            self._found(
-                "forged",
-                self._number,
-                link.writer,
-                link.seq,
-                "the checkpoint's signature is not by this device",
-            )
+        if not _signed(self._key, parsed.time, link, line):
+            text = "the checkpoint is not one this device wrote"
+            self._found("forged", self._number, link.writer, link.seq, text)
             return
         writer.unsigned = 0
         writer.closed = link.closed
@@ -233,7 +234,7 @@ class _Verifier:
             )
             return
         text = f"the writer's next line, {self._number}, was written after a different text"
-        self._found("changed", writer.line, link.writer, writer.seq, text)
+        self._found("changed", writer.line, link.writer, writer.seq, text, file=writer.file)
 
     def _out_of_order(self, link: _Link) -> None:
         for problem in self._report.problems:
@@ -253,10 +254,21 @@ class _Verifier:
             "the writer's lines are repeated or out of order",
         )
 
-    def _found(self, kind: Kind, line: int, writer: str, seq: int, text: str, *, until: int = 0) -> None:
+    def _found(
+        self,
+        kind: Kind,
+        line: int,
+        writer: str,
+        seq: int,
+        text: str,
+        *,
+        until: int = 0,
+        file: int | None = None,
+    ) -> None:
         self._report.problem_count += 1
         if len(self._report.problems) < MOST_PROBLEMS:
-            self._report.problems.append(Problem(kind, self._path, line, writer, seq, text, until))
+            at = len(self._paths) - 1 if file is None else file
+            self._report.problems.append(Problem(kind, self._paths[at], line, writer, seq, text, until, at))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -274,9 +286,13 @@ def _parse(line: bytes) -> _Line | None:
         return None
 
 
-def _signed(key: Ed25519PublicKey, link: _Link) -> bool:
+def _signed(key: Ed25519PublicKey | None, time: str, link: _Link, line: bytes) -> bool:
+    """Whether ``line`` is a checkpoint as a device writes it, signed by ``key`` if there is one."""
+    facts = (time, link.writer, link.seq, link.prev, link.closed)
     try:
-        key.verify(bytes.fromhex(link.sig or ""), signed_bytes(link.writer, link.seq, link.prev, link.closed))
+        signature = bytes.fromhex(link.sig or "")
+        if key is not None:
+            key.verify(signature, signed_bytes(*facts))
     except (InvalidSignature, ValueError):
         return False
-    return True
+    return checkpoint_line(*facts, signature)[:-1] == line

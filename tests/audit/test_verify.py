@@ -1,5 +1,6 @@
 """A line removed, changed, moved, repeated, invented or cut off does not go unseen."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from broker.audit import Auditor, AuditTableEntry
 from broker.audit.chain import CHECKPOINT_EVERY, public_key
@@ -177,6 +180,77 @@ async def test_after_rotation_each_file_stands_alone_and_the_seam_is_checked(fil
     edit(old, lambda lines: lines[:-1])
     problem = verify_files([old, log]).first
     assert (problem.kind, problem.seq) == ("removed", 3)
+
+
+async def two_writers(file_type, log: Path) -> AuditTableEntry:
+    """One file, two writers taking turns, both ended properly."""
+    entry = device(log)
+    one, other = Auditor([file_type]), Auditor([file_type])
+    await one.enable(entry)
+    await other.enable(entry)
+    for number in range(6):
+        one.request(an_entry(request_id=f"one-{number}"))
+        other.request(an_entry(request_id=f"other-{number}"))
+        if number == 3:
+            one.checkpoint()
+    await one.close()
+    await other.close()
+    return entry
+
+
+async def test_whatever_single_byte_is_changed_the_file_is_no_longer_complete(file_type, log):
+    entry = await two_writers(file_type, log)
+    key, whole = public_key(entry.salt), log.read_bytes()
+    assert verify_file(log, key).complete
+
+    @given(st.integers(0, len(whole) - 1), st.integers(0, 255))
+    @settings(max_examples=100, deadline=None)
+    def change(position: int, byte: int) -> None:
+        changed = whole[:position] + bytes([byte]) + whole[position + 1 :]
+        log.write_bytes(changed)
+        assert verify_file(log, key).complete == (changed == whole)
+
+    change()
+
+
+async def test_whatever_lines_are_removed_or_moved_the_file_is_no_longer_complete(file_type, log):
+    entry = await two_writers(file_type, log)
+    key, lines = public_key(entry.salt), log.read_bytes().splitlines(keepends=True)
+
+    def per_writer(some: list[bytes]) -> dict[str, list[bytes]]:
+        found: dict[str, list[bytes]] = {}
+        for line in some:
+            found.setdefault(json.loads(line)["chain"]["writer"], []).append(line)
+        return found
+
+    positions = st.integers(0, len(lines) - 1)
+
+    @given(st.lists(st.tuples(positions, positions, st.booleans()), min_size=1, max_size=3))
+    @settings(max_examples=100, deadline=None)
+    def change(moves: list[tuple[int, int, bool]]) -> None:
+        changed = list(lines)
+        for source, target, keep in moves:
+            line = changed.pop(source % len(changed))
+            if keep:
+                changed.insert(target, line)
+        log.write_bytes(b"".join(changed))
+        assert verify_file(log, key).complete == (per_writer(changed) == per_writer(lines))
+
+    change()
+
+
+async def test_a_changed_line_in_an_earlier_file_is_named_by_that_file(file_type, log, tmp_path):
+    auditor = Auditor([file_type])
+    await auditor.enable(device(log))
+    auditor.request(an_entry())
+    old = tmp_path / "audit.log.1"
+    log.rename(old)
+    auditor.reopen()
+    await auditor.close()
+    auditor.request(an_entry())
+    edit(old, lambda lines: [lines[0], lines[1].replace(b"update", b"delete"), *lines[2:]])
+    first = verify_files([old, log]).first
+    assert (first.path, first.line, first.kind) == (str(old), 2, "changed")
 
 
 async def test_two_processes_append_to_one_file_without_mixing_lines(log):
