@@ -72,11 +72,15 @@ def check_pgp_key(key: str) -> None:
 
 
 def pgp_encrypt(key: str, text: str) -> bytes:
-    """Encrypt ``text`` to an OpenPGP public key; returns the binary message. Raises: InvalidRequest."""
+    """Encrypt ``text`` to an OpenPGP public key; returns the binary message. Raises: InvalidRequest.
+
+    A damaged key may parse and then make pgpy fail in any way, so every failure means: not a key to encrypt to.
+    """
+    recipient = _pgp_key(key)
     with _quiet():
         try:
-            return bytes(_pgp_key(key).encrypt(_pgpy().PGPMessage.new(text)))
-        except (_pgpy().errors.PGPError, NotImplementedError, ValueError):
+            return bytes(recipient.encrypt(_pgpy().PGPMessage.new(text)))
+        except Exception:
             raise InvalidRequest("error encrypting to the given PGP key: no key in it may encrypt") from None
 
 

@@ -2,8 +2,11 @@ import base64
 import os
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from broker.barrier import custodians
 from broker.barrier.generate_root import TOKEN_LENGTH, GenerateRoot, decode_token, encode_token, new_otp
@@ -65,6 +68,16 @@ def test_a_bad_pgp_key_is_refused(key):
 def test_a_private_pgp_key_is_refused_before_it_is_stored_anywhere(pgp_pair):
     with pytest.raises(InvalidRequest, match="given PGP key"):
         custodians.pgp_fingerprint(base64.b64encode(bytes(pgp_pair)).decode())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_pgp_key_is_refused_or_works_and_never_an_internal_error(pgp_key, data):
+    raw = bytearray(base64.b64decode(pgp_key))
+    for at in data.draw(st.lists(st.integers(0, len(raw) - 1), min_size=1, max_size=4)):
+        raw[at] ^= data.draw(st.integers(1, 255))
+    with suppress(InvalidRequest):
+        custodians.check_pgp_key(base64.b64encode(raw[: data.draw(st.integers(0, len(raw)))]).decode())
 
 
 def test_a_pgp_key_that_may_only_sign_is_refused_before_the_ceremony(signing_pgp_key):
