@@ -1,6 +1,6 @@
 """The key/value secrets engine: version 1 keeps one value per name, version 2 keeps a history.
 
-``begin_upgrade`` and ``upgrade_batch`` turn a version 1 mount into a version 2 one.
+A mount whose option ``version`` becomes 2 takes its old entries over through ``VersionedEngine.adopt``.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,8 @@ from broker.plugin import EngineType, hookimpl
 from .metadata import VersionedEngine
 from .paths import PATHS
 from .plain import PlainEngine
-from .upgrade import begin_upgrade, upgrade_batch
 
-__all__ = ["PATHS", "PlainEngine", "VersionedEngine", "begin_upgrade", "register_engines", "upgrade_batch"]
+__all__ = ["PATHS", "PlainEngine", "VersionedEngine", "register_engines"]
 
 
 @hookimpl

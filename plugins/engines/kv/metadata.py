@@ -5,14 +5,14 @@ from typing import Any
 
 import msgspec
 
-from broker.plugin import Context, NotFound, Raw
+from broker.plugin import Context, NotFound, Raw, View
 
 from . import arguments as take
 from .engine import ContentHandlers, named, nothing_to_patch
 from .errors import Upgrading, WrongFamily
 from .records import Metadata, duration, metadata_path, timestamp, version_path
 from .settings import changed, check_metadata_cas, overruled
-from .upgrade import is_upgrading
+from .upgrade import is_upgrading, upgrade_batch
 
 _ROOTS = ("metadata", "data", "delete", "undelete", "destroy")
 _CLI_WORDS = {"create": "put", "update": "put", "read": "get"}
@@ -25,6 +25,10 @@ def folder(path: str) -> str:
 
 class VersionedEngine(ContentHandlers):
     """The KV engine, version 2."""
+
+    async def adopt(self, storage: View, *, now: float) -> bool:
+        """Turn a batch of version 1 entries into first versions. Return whether more remain."""
+        return await upgrade_batch(storage, now=now)
 
     async def read_metadata(self, ctx: Context, args: take.Named) -> Mapping[str, Any]:
         """Return a secret's settings and the marks of its versions."""

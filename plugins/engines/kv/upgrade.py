@@ -1,8 +1,8 @@
 """Turning a version 1 mount into a version 2 mount, a bounded batch per transaction.
 
-The code that tunes a mount calls ``begin_upgrade`` in the transaction that sets ``version=2``, and then ``upgrade_batch``
-in transactions of its own until it returns ``False``. A crash in between loses nothing: the marker is still there, and
-the next call goes on. Entries already turned are served meanwhile; what may still be waiting answers ``Upgrading``.
+The code that tunes a mount calls ``upgrade_batch`` in the transaction that sets ``version=2``, and then in transactions
+of its own until it returns ``False``. A crash in between loses nothing: the marker is still there, and the next call
+goes on. Entries already turned are served meanwhile; what may still be waiting answers ``Upgrading``.
 """
 
 import msgspec
@@ -25,24 +25,20 @@ async def is_upgrading(storage: View) -> bool:
     return await storage.load(_MARKER, Marker) is not None
 
 
-async def begin_upgrade(storage: View) -> None:
-    """Note that the entries of version 1 are to be turned; a mount without any needs nothing."""
-    if await storage.scan(plain_path(""), limit=1):
-        storage.save(_MARKER, Marker())
-
-
 async def upgrade_batch(storage: View, *, now: float, limit: int = 200) -> bool:
     """Turn up to ``limit`` entries. Return whether more remain."""
-    waiting = await storage.scan(plain_path(""), limit=limit)
+    waiting = await storage.scan(plain_path(""), limit=limit + 1)
     stamp = timestamp(now)
-    for path in waiting:
+    for path in waiting[:limit]:
         entry = await storage.load(plain_path(path), Document)
         if entry is not None:
             meta = Metadata(current=1, oldest=1, created=stamp, updated=stamp, versions={1: Mark(stamp)})
             storage.save(version_path(path, 1), entry)
             storage.save(metadata_path(path), meta)
         storage.delete(plain_path(path))
-    if len(waiting) == limit:
+    if len(waiting) > limit:
+        storage.save(_MARKER, Marker())
         return True
-    storage.delete(_MARKER)
+    if await is_upgrading(storage):
+        storage.delete(_MARKER)
     return False

@@ -1,8 +1,9 @@
 """From version 1 to version 2."""
 
 import pytest
-from broker_plugins.engines.kv import VersionedEngine, begin_upgrade, upgrade_batch
+from broker_plugins.engines.kv import VersionedEngine
 from broker_plugins.engines.kv.errors import Upgrading
+from broker_plugins.engines.kv.upgrade import upgrade_batch
 
 from broker.plugin.testing.engine import EngineHarness
 from broker.plugin.testing.memory import MemoryView
@@ -15,7 +16,6 @@ async def tuned(plain):
         await plain.update(name, name=name, ttl="5m")
     kit = EngineHarness(VersionedEngine)
     kit.store = plain.store
-    await in_transaction(kit, begin_upgrade)
     return kit
 
 
@@ -55,7 +55,15 @@ async def test_meanwhile_what_is_ready_is_served_and_the_rest_is_not_missed(tune
             await refused
 
 
+async def test_the_engine_adopts_what_fits_one_batch_at_once(tuned):
+    assert await in_transaction(tuned, tuned.engine.adopt, now=1.0) is False
+    assert (await tuned.list("metadata"))["keys"] == ["a", "a/", "b", "c/", "e"]
+    before = dict(tuned.store.entries)
+    assert await in_transaction(tuned, tuned.engine.adopt, now=2.0) is False
+    assert tuned.store.entries == before
+
+
 async def test_a_mount_without_entries_has_nothing_to_wait_for(kv):
-    await in_transaction(kv, begin_upgrade)
+    assert await in_transaction(kv, kv.engine.adopt, now=1.0) is False
     assert kv.store.entries == {}
     assert (await kv.update("data/a", data={}))["version"] == 1
