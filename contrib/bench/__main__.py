@@ -1,0 +1,5 @@
+"""``python -m contrib.bench``: the comparison table."""
+
+from contrib.bench.run import main
+
+raise SystemExit(main())

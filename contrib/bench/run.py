@@ -1,0 +1,103 @@
+"""The comparison: four loads, ours against OpenBao, as one table.
+
+Run it with ``make bench`` or ``python -m contrib.bench [--only ours|peer] [--seconds N] [--workers N] [--json FILE]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from contrib.bench.load import CONNECTIONS, KEYS, SCENARIOS, Result, measure, prepare
+from contrib.bench.servers import BenchFailed, running
+
+# What the product promises: our rate as a multiple of the peer's.
+REQUIRED = {"KV v2 read": 5, "KV v2 write": 5, "90/10 mix": 5, "token lookup-self": 4}
+
+
+def bench_one(name: str, folder: Path, seconds: int, workers: int | None) -> tuple[dict[str, Result], float]:
+    """Every scenario at one server, and its memory afterwards in MiB."""
+    with running(name, folder, workers) as server:
+        token = prepare(server)
+        measure(server, "KV v2 read", token, 1)  # warm caches and connections on both alike
+        results = {scenario: measure(server, scenario, token, seconds) for scenario in SCENARIOS}
+        return results, server.resident_mib()
+
+
+def table(results: dict[str, dict[str, Result]]) -> str:
+    """The results as a Markdown table, with the ratio where both were measured."""
+    lines = [
+        "| load | server | requests/s | p50 ms | p99 ms | max ms | ratio |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for scenario in SCENARIOS:
+        for name, measured in results.items():
+            r = measured[scenario]
+            ratio = ""
+            if name == "ours" and "peer" in results:
+                ratio = f"{r.rate / results['peer'][scenario].rate:.1f}x (wanted {REQUIRED[scenario]}x)"
+            lines.append(
+                f"| {scenario} | {name} | {r.rate:,.0f} | {r.p50_ms:.2f} | {r.p99_ms:.2f} | {r.max_ms:.0f} | {ratio} |"
+            )
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """The machine in one line: processor, cores, memory, kernel, Python."""
+    model = "unknown processor"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.release()}, Python {platform.python_version()}"
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m contrib.bench", description=__doc__)
+    parser.add_argument("--only", choices=("ours", "peer"), help="measure one server only")
+    parser.add_argument("--seconds", type=int, default=10, help="length of each load (default 10)")
+    parser.add_argument("--workers", type=int, help="our workers (default: one per core)")
+    parser.add_argument(
+        "--folder", type=Path, help="where the servers keep their data (default: a temporary folder)"
+    )
+    parser.add_argument("--json", type=Path, help="also write the numbers here")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure, print the table, and fail if anything went wrong (not if it was slow)."""
+    options = arguments(argv)
+    names = [options.only] if options.only else ["peer", "ours"]
+    results: dict[str, dict[str, Result]] = {}
+    memory: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
+        for name in names:
+            try:
+                results[name], memory[name] = bench_one(
+                    name, Path(folder) / name, options.seconds, options.workers
+                )
+            except BenchFailed as failure:
+                print(f"failed: {failure}", file=sys.stderr)
+                return 1
+    print(
+        f"{machine()}\nwrk, {CONNECTIONS} connections, {KEYS:,} keys, {options.seconds} s each, an application token\n"
+    )
+    print(table(results))
+    print("\nmemory after the run: " + ", ".join(f"{name} {mib:.0f} MiB" for name, mib in memory.items()))
+    if options.json:
+        numbers = {name: {s: asdict(r) for s, r in measured.items()} for name, measured in results.items()}
+        options.json.write_text(
+            json.dumps({"machine": machine(), "results": numbers, "memory_mib": memory}, indent=1)
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
