@@ -70,6 +70,7 @@ class PolicyRecord(msgspec.Struct, frozen=True):
     text: str
     parsed: Policy
     v: int = 1
-    cas_version: int = 0
+    version: int = 1
+    cas_required: bool = False
     modified: str = ""
     expiration: float = 0

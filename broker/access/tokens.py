@@ -117,7 +117,7 @@ class TokenStore:
         ``entry.accessor`` empty asks for a new one. ``token`` is a custom id, which the caller has authorised.
         The parent, where there is one, was read in this transaction: if it is revoked meanwhile, the commit conflicts.
         """
-        text = token if token is not None else f"hvs.{base62(24)}{self._suffix}"
+        text = f"{token}{self._suffix}" if token is not None else f"hvs.{base62(24)}{self._suffix}"
         name = await self.hash_of(tx, text)
         accessor = entry.accessor
         tx.save(ID + name, entry)
@@ -127,6 +127,10 @@ class TokenStore:
         if entry.expires_at:
             tx.save(due_path(entry.expires_at, "token", name), DueEntry("token", name))
         return Secret(text)
+
+    async def taken(self, tx: Transaction, custom: str) -> bool:
+        """Tell whether a custom id is in use."""
+        return await tx.load(ID + await self.hash_of(tx, custom + self._suffix), TokenEntry) is not None
 
     def new_accessor(self) -> str:
         """Return a fresh accessor: 24 base62 characters and the namespace's suffix."""

@@ -52,6 +52,7 @@ MAX_ATTEMPTS = 200
 ROOT_NAMESPACE = NamespaceInfo("root", "root", "")
 NOBODY = Caller()
 NO_FACTS = ResponseFacts()
+_LISTING = frozenset((Verb.LIST, Verb.SCAN))
 _DEFAULT_STATUS: dict[Verb, Verb] = {Verb.CREATE: Verb.UPDATE, Verb.UPDATE: Verb.CREATE}
 
 
@@ -230,14 +231,10 @@ class Core:
         tenant = attempt.tenant
         assert tenant is not None and attempt.entry is not None
         attempt.entry.client_token = text
-        suffix = text[29:] if text.startswith("hvs.") and text[28:29] == "." else ""
-        home: Tenant | None = tenant
+        suffix = text.removeprefix("hvs.").partition(".")[2]
+        home: Tenant | None = tenant if suffix else runtime.tenants.root
         while home is not None and suffix and home.info.id != suffix:
             home = home.parent
-        if not suffix:
-            home = runtime.tenants.root
-            if not text.startswith("hvs.") and tenant is not home:
-                home = tenant
         if home is None:
             raise PermissionDenied
         tx = attempt.tx if home is tenant else await home.store.begin()
@@ -289,6 +286,9 @@ class Core:
         if decision.allowed and (operation is None or not operation.sudo or decision.sudo or decision.root):
             assert attempt.context is not None
             attempt.context.sudo = decision.sudo or decision.root
+            limit = decision.page_limit(request.data) if verb in _LISTING else None
+            if limit is not None:
+                request.data = {**request.data, "limit": limit}
             return
         self._denials.add(
             request.id, attempt.caller, tenant.info, verb, path, sudo=bool(operation and operation.sudo)

@@ -7,6 +7,7 @@ from broker.plugin.context import Mount
 MOUNTS = "core/mounts"
 NAMESPACES = "core/namespaces/"
 SYSTEM_SETTINGS = "core/settings"
+MOVES = "core/moves/"
 
 
 class MountTable(msgspec.Struct, frozen=True):
@@ -38,3 +39,11 @@ class SystemSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     v: int = 1
     cluster_id: str = ""
     cluster_name: str = ""
+
+
+class MoveRecord(msgspec.Struct, frozen=True):
+    """A mount that was moved, for ``sys/remount/status``."""
+
+    source: str
+    target: str
+    v: int = 1

@@ -11,11 +11,14 @@ from collections.abc import Callable
 from broker.access.records import DueEntry
 from broker.access.tokens import DUE
 from broker.barrier.keyring import utc_now
+from broker.core.routing import storage_prefix
 from broker.core.sealing import SealState
+from broker.core.system.mount_table import erase_data
 from broker.core.tenants import Tenant, Tenants
 from broker.plugin.errors import BrokerError
 from broker.plugin.storage import Backend, HeldLock
 from broker.storage.errors import TransactionConflict
+from broker.storage.transaction import Transaction
 
 log = logging.getLogger("broker.steward")
 
@@ -92,8 +95,25 @@ class Steward:
         due = await tx.load(DUE + path, DueEntry)
         if due is None:
             return
-        if due.kind == "token" and not await tenant.tokens.clear(tx, due.name, now=self._clock()):
-            await tx.commit()  # more children are left: the due entry stays for the next step
-            return
-        tx.delete(DUE + path)
-        await tx.commit()
+        if await self._step(tenant, tx, due):
+            tx.delete(DUE + path)
+        await tx.commit()  # where more is left, the due entry stays for the next step
+
+    async def _step(self, tenant: Tenant, tx: Transaction, due: DueEntry) -> bool:
+        """Take one bounded step of what is due. Returns whether it is done."""
+        if due.kind == "token":
+            return await tenant.tokens.clear(tx, due.name, now=self._clock())
+        if due.kind == "mount":
+            return await erase_data(tx, f"logical/{due.name}/")
+        if due.kind == "adopt":
+            router = await self._tenants.router(tenant, tx)
+            mount = next((mount for mount in router.table.mounts if mount.uuid == due.name), None)
+            if mount is None:
+                return True
+            view = tx.view(storage_prefix(mount))
+            return not await router.engine_of(mount).adopt(view, now=self._clock())
+        if due.kind == "tenant":
+            await self._tenants.destroy(due.name)
+            return True
+        log.error("steward.unknown_kind kind=%s", due.kind)
+        return True

@@ -120,6 +120,17 @@ class Tenants:
             tenant.store.forget()
             await tenant.store.close()
 
+    def forget_one(self, tenant_uuid: str) -> None:
+        """Drop the plaintext of a tenant that was deleted, and never serve it again."""
+        tenant = self._open.pop(tenant_uuid, None)
+        if tenant is not None:
+            tenant.store.forget()
+
+    async def destroy(self, tenant_uuid: str) -> None:
+        """Destroy a deleted tenant's store."""
+        await self.close(tenant_uuid)
+        await self._backend.drop(tenant_uuid)
+
     def all_open(self) -> list[Tenant]:
         return [self.root, *self._open.values()]
 

@@ -62,19 +62,22 @@ class TokenService:
 
     async def create(self, ctx: Context, wanted: NewToken, *, orphan: bool = False) -> Auth:
         tx: Transaction = ctx.transaction
-        parent = await self._caller(ctx)
-        if parent.entry.num_uses:
-            raise InvalidRequest("restricted use token cannot generate child tokens")
         sudo = ctx.sudo
+        home = ctx.caller.namespace
+        # A caller from a namespace above cannot be a parent here: it makes orphans, as powerful as it is told to make them.
+        parent = await self._caller(ctx) if home is None or home.uuid == self._tenant.info.uuid else None
+        if parent is not None and parent.entry.num_uses:
+            raise InvalidRequest("restricted use token cannot generate child tokens")
         entry = await self._entry(ctx, wanted, parent, orphan=orphan or wanted.no_parent, sudo=sudo)
         if wanted.no_parent and not orphan and not sudo:
             raise PermissionDenied(DENIED)
         custom = None if wanted.id is None else self._custom_id(wanted.id.reveal(), sudo=sudo)
         if custom is not None:
-            known = await tx.load(ID + await self._store.hash_of(tx, custom), TokenEntry)
-            if known is not None:
+            known = await self._store.taken(tx, custom)
+            if known:
                 raise InvalidRequest("cannot create a token with a duplicate ID")
-        await self._check_depth(tx, parent)
+        if parent is not None:
+            await self._check_depth(tx, parent)
         token = await self._store.mint(tx, entry, token=custom)
         for name in entry.policies:
             if name != "root" and await tx.load(POLICY + name, PolicyRecord) is None:
@@ -102,7 +105,7 @@ class TokenService:
             raise InvalidRequest(f"the token has {MAX_DEPTH} ancestors; create an orphan instead")
 
     async def _entry(
-        self, ctx: Context, wanted: NewToken, parent: Found, *, orphan: bool, sudo: bool
+        self, ctx: Context, wanted: NewToken, parent: Found | None, *, orphan: bool, sudo: bool
     ) -> TokenEntry:
         if wanted.type not in ("", "service", "default"):
             raise InvalidRequest(
@@ -121,7 +124,7 @@ class TokenService:
             raise PermissionDenied(DENIED)
         policies = self._policies(wanted, parent, sudo=sudo)
         root = "root" in policies
-        if root and parent.entry.expires_at and not (ttl or period or ceiling):
+        if root and parent is not None and parent.entry.expires_at and not (ttl or period or ceiling):
             raise InvalidRequest("expiring root tokens cannot create non-expiring root tokens")
         name = "token" + (
             "-" + _DISPLAY.sub("-", wanted.display_name).strip("-") if wanted.display_name else ""
@@ -146,7 +149,7 @@ class TokenService:
             policies=policies,
             path=ctx.mount.prefix + ctx.path.rstrip("/"),
             created_at=int(ctx.now),
-            parent="" if orphan else parent.hash,
+            parent="" if orphan or parent is None else parent.hash,
             display_name=name,
             meta=dict(wanted.meta) or None,
             num_uses=wanted.num_uses,
@@ -158,8 +161,8 @@ class TokenService:
             issue_time=issue_time(ctx.now),
         )
 
-    def _policies(self, wanted: NewToken, parent: Found, *, sudo: bool) -> tuple[str, ...]:
-        held = set(parent.entry.policies)
+    def _policies(self, wanted: NewToken, parent: Found | None, *, sudo: bool) -> tuple[str, ...]:
+        held = set() if parent is None else set(parent.entry.policies)
         asked = set(canonical_names(wanted.policies)) if wanted.policies else set(held)
         if "root" in asked and "root" not in held:
             raise InvalidRequest("root tokens may not be created without parent token being root")

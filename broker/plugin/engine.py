@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from broker.plugin.context import Context, Mount
+from broker.plugin.context import Context, Mount, View
 from broker.plugin.paths import Path
 
 
@@ -21,6 +21,13 @@ class Engine:
 
     async def mounted(self, ctx: Context) -> None:
         """Prepare a new mount's storage, inside the transaction that mounts it. Raises to refuse the mount."""
+
+    async def adopt(self, storage: View, *, now: float) -> bool:
+        """Take over a bounded batch of what another version of this type stored at the mount.
+
+        Called in the transaction that changes the mount's version, and again until it returns ``False``.
+        """
+        return False
 
     async def revoke(self, ctx: Context, internal: dict[str, Any]) -> None:
         """End what a lease stands for. Called again until it succeeds; gone already counts as success."""

@@ -151,8 +151,15 @@ class PathTable:
         self.match = lru_cache(maxsize=4096)(self._match)
 
     def _match(self, path: str) -> tuple[Path, Mapping[str, str]]:
+        empty: tuple[Path, Mapping[str, str]] | None = None
         for row in self.paths:
             found = row.pattern.fullmatch(path)
             if found is not None:
-                return row, found.groupdict()
-        raise UnsupportedPath
+                params = found.groupdict()
+                if all(params.values()):
+                    return row, params
+                # policy/ means the row policy, not policy/{name:path} with nothing in it, where both exist.
+                empty = empty or (row, params)
+        if empty is None:
+            raise UnsupportedPath
+        return empty

@@ -40,6 +40,16 @@ class Parts:
                 return tenant
         raise Sealed
 
+    async def home(self, ctx: Context) -> Tenant:
+        """Return the tenant that the caller's token was made in: the request's, or an ancestor of it."""
+        tenant: Tenant | None = self.tenant(ctx)
+        wanted = ctx.caller.namespace.uuid if ctx.caller.namespace else ctx.namespace.uuid
+        while tenant is not None and tenant.info.uuid != wanted:
+            tenant = tenant.parent
+        if tenant is None:
+            raise Sealed
+        return tenant
+
 
 class SystemBase(Engine):
     """The engine at ``sys/``; its paths are put together in ``broker.core.system.engine``."""

@@ -1,0 +1,143 @@
+"""Changing the mount table: one record per tenant, changed inside the request's transaction."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from broker.core.records import MOUNTS, NAMESPACES, MountTable, NamespaceRecord
+from broker.core.settings import CoreSettings
+from broker.plugin.context import Context, Mount, MountConfig
+from broker.plugin.errors import InvalidRequest, Tampered
+from broker.storage.transaction import Transaction
+
+PROTECTED = frozenset({"sys/", "cubbyhole/", "identity/", "auth/", "audit/"})
+"""Mounts that are always there, and path spaces that are not for mounting."""
+
+MAX_PATH = 256
+VISIBILITY = ("", "hidden", "unauth")
+TOKEN_TYPES = ("", "default-service", "default-batch", "service", "batch")
+
+
+async def load_table(ctx: Context) -> MountTable:
+    """Return the tenant's mount table. Raises: Tampered if it is missing."""
+    table = await ctx.transaction.load(MOUNTS, MountTable)
+    if table is None:
+        raise Tampered(f"{MOUNTS} is missing")
+    return table  # type: ignore[no-any-return]
+
+
+def save_table(ctx: Context, mounts: tuple[Mount, ...]) -> None:
+    ctx.transaction.save(MOUNTS, MountTable(mounts))
+
+
+def normal(path: str) -> str:
+    """Return a mount path as it is kept: no leading slash, one trailing."""
+    return path.strip("/") + "/"
+
+
+def find(table: MountTable, kind: str, path: str) -> Mount | None:
+    """Return the mount of table ``kind`` (``secret`` or ``auth``) at exactly ``path``."""
+    wanted = normal(path)
+    return next((mount for mount in table.mounts if mount.table == kind and mount.path == wanted), None)
+
+
+async def check_free(
+    ctx: Context, table: MountTable, kind: str, path: str, *, verb: str = "cannot mount"
+) -> None:
+    """Refuse a path that is taken, reserved, or lies above or below another mount. Raises: InvalidRequest."""
+    wanted = normal(path)
+    if wanted == "/" or len(wanted) > MAX_PATH:
+        raise InvalidRequest(f"mount path must be 1 to {MAX_PATH} characters")
+    if kind == "secret" and any(wanted.startswith(reserved) for reserved in PROTECTED):
+        raise InvalidRequest(f'{verb} "{wanted}"')
+    for mount in table.mounts:
+        if mount.table == kind and (wanted.startswith(mount.path) or mount.path.startswith(wanted)):
+            raise InvalidRequest(f"path is already in use at {mount.prefix}")
+    first = wanted.partition("/")[0]
+    if kind == "secret" and await ctx.transaction.load(NAMESPACES + first, NamespaceRecord) is not None:
+        raise InvalidRequest(f"path is already in use at {first}/ (namespace)")
+
+
+def seconds(value: timedelta | None) -> int | None:
+    return None if value is None else int(value.total_seconds())
+
+
+def tuned(config: MountConfig, changes: dict[str, Any], settings: CoreSettings) -> MountConfig:
+    """Return the configuration with ``changes`` (``None`` leaves a value as it is). Raises: InvalidRequest."""
+    kept = {name: value for name, value in changes.items() if value is not None}
+    for name in ("default_lease_ttl", "max_lease_ttl"):
+        if kept.get(name, 0) < 0:
+            raise InvalidRequest(f"{name} must not be negative")
+    new = msgspec.structs.replace(config, **kept)
+    if new.listing_visibility not in VISIBILITY:
+        raise InvalidRequest(f"invalid listing_visibility; expected one of {', '.join(VISIBILITY[1:])}")
+    if new.token_type not in TOKEN_TYPES:
+        raise InvalidRequest("invalid value for 'token_type'")
+    default, top = new.default_lease_ttl, new.max_lease_ttl
+    if default and default > (top or settings.max_lease_ttl):
+        raise InvalidRequest(
+            f"backend max lease TTL of {top or settings.max_lease_ttl} would be less than "
+            f"backend default lease TTL of {default}"
+        )
+    return new
+
+
+def describe(mount: Mount) -> dict[str, Any]:
+    """Return a mount as ``sys/mounts`` shows it."""
+    shown: dict[str, Any] = {
+        "accessor": mount.accessor,
+        "config": describe_config(mount),
+        "description": mount.description,
+        "external_entropy_access": mount.external_entropy_access,
+        "local": mount.local,
+        "options": mount.options,
+        "plugin_version": mount.config.plugin_version,
+        "running_plugin_version": "",
+        "running_sha256": "",
+        "seal_wrap": mount.seal_wrap,
+        "type": mount.type,
+        "uuid": mount.uuid,
+    }
+    if mount.type not in ("system", "cubbyhole", "identity", "token"):
+        shown["deprecation_status"] = "supported"
+    return shown
+
+
+def describe_config(mount: Mount) -> dict[str, Any]:
+    """Return a mount's configuration: set values, and those that are always shown."""
+    config = mount.config
+    shown: dict[str, Any] = {
+        "default_lease_ttl": config.default_lease_ttl,
+        "force_no_cache": config.force_no_cache,
+        "max_lease_ttl": config.max_lease_ttl,
+    }
+    for name in (
+        "audit_non_hmac_request_keys",
+        "audit_non_hmac_response_keys",
+        "passthrough_request_headers",
+        "allowed_response_headers",
+    ):
+        if getattr(config, name):
+            shown[name] = list(getattr(config, name))
+    if config.listing_visibility:
+        shown["listing_visibility"] = config.listing_visibility
+    if mount.table == "auth":
+        shown["token_type"] = config.token_type or "default-service"
+    if config.user_lockout_config:
+        shown["user_lockout_config"] = config.user_lockout_config
+    return shown
+
+
+async def erase_data(tx: Transaction, prefix: str, batch: int = 500) -> bool:
+    """Delete up to ``batch`` entries below ``prefix``. Returns whether none are left."""
+    names = await tx.scan(prefix, limit=batch)
+    for name in names:
+        tx.delete(prefix + name)
+    return len(names) < batch
+
+
+def replaced(table: MountTable, old: Mount, new: Mount | None) -> tuple[Mount, ...]:
+    """Return the table's mounts with one changed, or left out."""
+    mounts = tuple(new if mount is old else mount for mount in table.mounts)
+    return tuple(mount for mount in mounts if mount is not None)

@@ -1,0 +1,307 @@
+"""``sys/mounts``, ``sys/auth`` and ``sys/remount``: enable, tune, list, move and disable engines and auth methods.
+
+Source: Vault's ``sys/mounts``, ``sys/auth`` and ``sys/remount`` API documentation.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+import msgspec
+
+from broker.access.records import DueEntry
+from broker.access.tokens import due_path
+from broker.core.records import MOVES, MoveRecord
+from broker.core.routing import ALIASES, storage_prefix
+from broker.core.system import mount_table as t
+from broker.core.system.parts import SystemBase
+from broker.core.tenants import new_mount
+from broker.plugin.context import Context, Mount, MountConfig
+from broker.plugin.errors import InvalidRequest, NotFound
+from broker.plugin.fields import Field, Json
+from broker.plugin.messages import Response
+from broker.plugin.paths import Operation, Path
+
+MountPath = Annotated[str, Field("Path of the mount.", max_length=t.MAX_PATH)]
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class AtPath:
+    path: MountPath
+
+
+@dataclass(frozen=True, slots=True)
+class Enable:
+    path: MountPath
+    type: Annotated[str, Field("Type of engine or auth method.", max_length=128)] = ""
+    description: Annotated[str, Field("For people.", max_length=4096)] = ""
+    config: Annotated[dict[str, Json] | None, Field("Settings, as for tune.")] = None
+    options: Annotated[dict[str, str] | None, Field("Options of the type, such as version.")] = None
+    local: Annotated[bool, Field("Not replicated.")] = False
+    seal_wrap: Annotated[bool, Field("Wrap stored entries with the seal too.")] = False
+    external_entropy_access: Annotated[bool, Field("Use the seal's randomness.")] = False
+    plugin_name: Annotated[str, Field("Old name of type.", deprecated=True)] = ""
+    plugin_version: Annotated[str, Field("Version of the plugin.")] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tune:
+    path: MountPath
+    default_lease_ttl: Annotated[timedelta | None, Field("Default TTL of leases and tokens.")] = None
+    max_lease_ttl: Annotated[timedelta | None, Field("Longest TTL.")] = None
+    description: Annotated[str | None, Field("For people.", max_length=4096)] = None
+    audit_non_hmac_request_keys: Annotated[list[str] | None, Field("Keys audited in clear.")] = None
+    audit_non_hmac_response_keys: Annotated[list[str] | None, Field("Keys audited in clear.")] = None
+    listing_visibility: Annotated[str | None, Field("hidden or unauth.")] = None
+    passthrough_request_headers: Annotated[list[str] | None, Field("Headers the engine sees.")] = None
+    allowed_response_headers: Annotated[list[str] | None, Field("Headers the engine may set.")] = None
+    token_type: Annotated[str | None, Field("Type of tokens that logins make.")] = None
+    options: Annotated[dict[str, str] | None, Field("Options of the type, such as version.")] = None
+    user_lockout_config: Annotated[dict[str, Json] | None, Field("Lockout after failed logins.")] = None
+    plugin_version: Annotated[str | None, Field("Version of the plugin.")] = None
+    force_no_cache: Annotated[bool | None, Field("Accepted; caches here are exact.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    from_: Annotated[str, Field("Path to move.", wire="from", max_length=t.MAX_PATH)] = ""
+    to: Annotated[str, Field("Where to.", max_length=t.MAX_PATH)] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MoveId:
+    migration_id: Annotated[str, Field("Id from sys/remount.", max_length=64)]
+
+
+_SETTINGS = frozenset(Tune.__slots__) - {"path", "options", "description"}
+
+
+def _settings(config: dict[str, Any] | None) -> dict[str, Any]:
+    """Read the ``config`` of an enable by the rules of tune."""
+    if not config:
+        return {}
+    known = {name: value for name, value in config.items() if name in _SETTINGS}
+    for name in config:
+        if name not in _SETTINGS and name not in ("plugin_name", "options"):
+            raise InvalidRequest(f'unknown field "config.{name[:64]}"')
+    return _changes(TUNE_BIND({"path": ""}, known))
+
+
+def _changes(args: Tune) -> dict[str, Any]:
+    changes: dict[str, Any] = {name: getattr(args, name) for name in _SETTINGS}
+    for name in ("default_lease_ttl", "max_lease_ttl"):
+        changes[name] = t.seconds(changes[name])
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
+
+
+def _make(kind: str) -> tuple[Any, ...]:
+    """Return the handlers of one table: ``secret`` below ``mounts/``, ``auth`` below ``auth/``."""
+    noun = "secret engine mount" if kind == "secret" else "auth engine"
+
+    async def listed(system: SystemBase, ctx: Context, args: Nothing) -> Response:
+        table = await t.load_table(ctx)
+        shown = {mount.path: t.describe(mount) for mount in table.mounts if mount.table == kind}
+        return Response(data=dict(sorted(shown.items())), mirror=True)
+
+    async def read(system: SystemBase, ctx: Context, args: AtPath) -> Response:
+        mount = t.find(await t.load_table(ctx), kind, args.path)
+        if mount is None:
+            raise InvalidRequest(f"No {noun} at {t.normal(args.path)}")
+        return Response(data=t.describe(mount), mirror=True)
+
+    async def enable(system: SystemBase, ctx: Context, args: Enable) -> None:
+        name = args.type or args.plugin_name
+        if not name:
+            raise InvalidRequest("backend type must be specified as a string")
+        table = await t.load_table(ctx)
+        options = dict(args.options or {})
+        if name in ALIASES:
+            name, options["version"] = ALIASES[name]
+        await t.check_free(ctx, table, kind, args.path)
+        offered = system.parts.registry.find(kind, name, options)
+        if offered.singleton:
+            raise InvalidRequest(f'mount type of "{name}" is not mountable')
+        config = t.tuned(MountConfig(), _settings(args.config), system.parts.settings)
+        mount = new_mount(
+            t.normal(args.path),
+            name,
+            table=kind,
+            description=args.description,
+            options=options or ({} if kind == "auth" else None),
+            config=config,
+            local=args.local,
+            seal_wrap=args.seal_wrap,
+            external_entropy_access=args.external_entropy_access,
+        )
+        t.save_table(ctx, (*table.mounts, mount))
+
+    async def disable(system: SystemBase, ctx: Context, args: AtPath) -> None:
+        table = await t.load_table(ctx)
+        wanted = t.normal(args.path)
+        if kind == "secret" and any(wanted.startswith(path) for path in t.PROTECTED):
+            raise InvalidRequest(f'cannot unmount "{wanted}"')
+        if kind == "auth" and wanted == "token/":
+            raise InvalidRequest("token credential backend cannot be disabled")
+        mount = t.find(table, kind, args.path)
+        if mount is None:
+            return
+        t.save_table(ctx, t.replaced(table, mount, None))
+        # The path is free at once; what the mount stored is cleared in steps, found through the due index.
+        if not await t.erase_data(ctx.transaction, storage_prefix(mount)):
+            ctx.transaction.save(due_path(ctx.now, "mount", mount.uuid), DueEntry("mount", mount.uuid))
+
+    async def read_tune(system: SystemBase, ctx: Context, args: AtPath) -> Response:
+        mount = t.find(await t.load_table(ctx), kind, args.path)
+        if mount is None:
+            raise InvalidRequest(f'cannot fetch sysview for path "{_shown(kind, args.path)}"')
+        shown = t.describe_config(mount)
+        shown["default_lease_ttl"] = mount.config.default_lease_ttl or system.parts.settings.default_lease_ttl
+        shown["max_lease_ttl"] = mount.config.max_lease_ttl or system.parts.settings.max_lease_ttl
+        shown["description"] = mount.description
+        if mount.options:
+            shown["options"] = mount.options
+        return Response(data=shown, mirror=True)
+
+    async def tune(system: SystemBase, ctx: Context, args: Tune) -> Response | None:
+        table = await t.load_table(ctx)
+        mount = t.find(table, kind, args.path)
+        if mount is None:
+            raise InvalidRequest(f'no mount entry found for path "{_shown(kind, args.path)}"')
+        new = msgspec.structs.replace(
+            mount,
+            config=t.tuned(mount.config, _changes(args), system.parts.settings),
+            description=mount.description if args.description is None else args.description,
+            options={**(mount.options or {}), **args.options} if args.options else mount.options,
+        )
+        upgraded = await _upgrade(system, ctx, mount, new)
+        t.save_table(ctx, t.replaced(table, mount, new))
+        return upgraded
+
+    return listed, read, enable, disable, read_tune, tune
+
+
+def _shown(kind: str, path: str) -> str:
+    return t.normal(path) if kind == "secret" else "auth/" + t.normal(path)
+
+
+async def _upgrade(system: SystemBase, ctx: Context, old: Mount, new: Mount) -> Response | None:
+    """Turn a KV mount of version 1 into version 2, as tuning ``options.version`` asks. There is no way back."""
+    before, after = ((mount.options or {}).get("version", "") for mount in (old, new))
+    if before == after or (before in ("", "1") and after in ("", "1")):
+        return None
+    if old.type != "kv":
+        return None
+    if before == "2":
+        raise InvalidRequest("cannot downgrade mount from version 2")
+    engine = system.parts.registry.find(new.table, new.type, new.options).build(new)
+    view = ctx.transaction.view(storage_prefix(new))
+    if await engine.adopt(view, now=ctx.now):
+        ctx.transaction.save(due_path(ctx.now, "adopt", new.uuid), DueEntry("adopt", new.uuid))
+    return Response(
+        warnings=[
+            "Upgrading mount from version 1 to version 2. This mount will be unavailable for a brief period and will resume service shortly."
+        ]
+    )
+
+
+async def move(system: SystemBase, ctx: Context, args: Move) -> Response:
+    """Move a mount: its data stays where it is, only the path changes, so this is one write."""
+    if not args.from_ or not args.to:
+        raise InvalidRequest("both 'from' and 'to' path must be specified as a string")
+    table = await t.load_table(ctx)
+    kind, source, target = _ends(args)
+    if any(source.startswith(path) for path in t.PROTECTED) or (kind == "auth" and source == "token/"):
+        raise InvalidRequest(f'cannot remount "{args.from_.strip("/")}/"')
+    mount = t.find(table, kind, source)
+    if mount is None:
+        raise InvalidRequest(f'no matching mount at "{args.from_.strip("/")}/"')
+    if any(target.startswith(path) for path in t.PROTECTED if kind == "secret"):
+        raise InvalidRequest(f'invalid destination mount: "{target}" is protected')
+    if t.find(table, kind, target) is not None:
+        raise InvalidRequest(f'path already in use at "{args.to.strip("/")}/"')
+    await t.check_free(ctx, _without(table, mount), kind, target)
+    t.save_table(ctx, t.replaced(table, mount, msgspec.structs.replace(mount, path=target)))
+    migration = str(uuid.uuid4())
+    ctx.transaction.save(MOVES + migration, MoveRecord(args.from_.strip("/") + "/", args.to.strip("/") + "/"))
+    return Response(
+        data={"migration_id": migration},
+        mirror=True,
+        warnings=[
+            "Mount move has been queued. Progress will be reported in Broker's server log, tagged with the returned migration_id"
+        ],
+    )
+
+
+def _without(table: Any, mount: Mount) -> Any:
+    return msgspec.structs.replace(table, mounts=t.replaced(table, mount, None))
+
+
+def _ends(args: Move) -> tuple[str, str, str]:
+    """Return the table and both paths of a move. Raises: InvalidRequest if it crosses tables."""
+    source, target = t.normal(args.from_), t.normal(args.to)
+    if source.startswith("auth/") != target.startswith("auth/"):
+        raise InvalidRequest("cannot remount between an auth mount and a secrets mount")
+    if source.startswith("auth/"):
+        return "auth", source[5:], target[5:]
+    return "secret", source, target
+
+
+async def move_status(system: SystemBase, ctx: Context, args: MoveId) -> dict[str, Any]:
+    record = await ctx.transaction.load(MOVES + args.migration_id, MoveRecord)
+    if record is None:
+        raise NotFound
+    info = {"source_mount": record.source, "target_mount": record.target, "status": "success"}
+    return {"migration_id": args.migration_id, "migration_info": info}
+
+
+def _rows(kind: str, root: str, what: str) -> tuple[Path, ...]:
+    listed, read, enable, disable, read_tune, tune = _make(kind)
+    sudo = kind == "auth"
+    return (
+        Path(root, f"List {what}.", read=Operation(Nothing, dict, calls=listed)),
+        Path(
+            root + "/{path:path}",
+            f"Enable, read or disable one of the {what}.",
+            read=Operation(AtPath, dict, calls=read),
+            update=Operation(Enable, None, calls=enable, sudo=sudo),
+            delete=Operation(AtPath, None, calls=disable, sudo=sudo),
+        ),
+        Path(
+            root + "/{path:path}/tune",
+            f"Read or change settings of one of the {what}.",
+            read=Operation(AtPath, dict, calls=read_tune, sudo=sudo),
+            update=Operation(Tune, None, calls=tune, sudo=sudo),
+        ),
+    )
+
+
+def _auth_tune_through_mounts() -> Path:
+    """``sys/mounts/auth/PATH/tune``: another spelling that the ``bao`` CLI uses."""
+    _, _, _, _, read_tune, tune = _make("auth")
+    return Path(
+        "mounts/auth/{path:path}/tune",
+        "Read or change settings of an auth method.",
+        read=Operation(AtPath, dict, calls=read_tune),
+        update=Operation(Tune, None, calls=tune),
+    )
+
+
+TUNE_BIND = Operation(Tune, None, calls=move).bind
+
+PATHS = (
+    *_rows("secret", "mounts", "secrets engines"),
+    *_rows("auth", "auth", "auth methods"),
+    _auth_tune_through_mounts(),
+    Path("remount", "Move a mount.", update=Operation(Move, dict, calls=move, sudo=True)),
+    Path(
+        "remount/status/{migration_id}",
+        "Progress of a move.",
+        read=Operation(MoveId, dict, calls=move_status),
+    ),
+)
