@@ -8,7 +8,7 @@ log = logging.getLogger("broker.audit")
 
 @dataclass(slots=True)
 class DeviceHealth:
-    """One device. ``last_error`` is the device's own word (``ENOSPC: ...``); ``unsigned`` counts lines since a checkpoint."""
+    """One device. ``last_error`` is the device's own word (``ENOSPC: ...``); ``replaced`` counts files found deleted or moved away."""
 
     path: str
     type: str
@@ -30,6 +30,10 @@ class DeviceHealth:
             log.error("audit_device_failed", extra={"device": self.path, "error": error})
         self.healthy = False
         self.last_error = error
+
+    def began_chain(self, writer: str) -> None:
+        """A chain begins. The operational log thus knows every writer, should all its lines vanish from the file."""
+        log.info("audit_chain_started", extra={"device": self.path, "writer": writer})
 
     def found_replaced(self) -> None:
         """The file was deleted or moved away, and a new one begun."""

@@ -38,6 +38,7 @@ class RunningDevice:
         self.salt = Salt(entry.salt)
         self.health = DeviceHealth(entry.path, entry.type)
         self.chain = Chain(signing_key(entry.salt))
+        self.health.began_chain(self.chain.writer)
         self.encoder = RecordEncoder(entry.uuid, self.salt, options, headers)
         self._stamp = stamp
         self._deadline = deadline
@@ -94,7 +95,7 @@ class RunningDevice:
     def reopen(self) -> None:
         """End the chain, take the file now at the device's place, begin a new chain. Raises: DeviceError."""
         self.checkpoint(closed=True)
-        self.chain.restart()
+        self._restart()
         try:
             self.device.reopen()
         except DeviceError as error:
@@ -108,6 +109,10 @@ class RunningDevice:
             await asyncio.wait(tuple(self._checkpoints), timeout=self._deadline)
         self.device.close()
         self.encoder.forget()
+
+    def _restart(self, *, lost: bool = False) -> None:
+        self.chain.restart(lost=lost)
+        self.health.began_chain(self.chain.writer)
 
     def _hand_over(self, line: bytes) -> Awaitable[None] | None:
         if self._waiting >= MOST_WAITING:
@@ -136,7 +141,7 @@ class RunningDevice:
             reason = _reason(error)
             self.health.failed(reason)
             if self.chain.writer == writer:
-                self.chain.restart(lost=True)  # The lost line would leave a gap.
+                self._restart(lost=True)  # The lost line would leave a gap.
             raise DeviceError(reason) from None
         finally:
             self._waiting -= 1

@@ -358,3 +358,22 @@ async def test_a_bad_option_in_the_table_fails_closed(auditor, log):
     with pytest.raises(AuditFailed):
         auditor.request(an_entry())
     assert not log.exists()
+
+
+async def test_the_operational_log_names_every_writer(auditor, log, caplog):
+    with caplog.at_level(logging.INFO, "broker.audit"):
+        await auditor.enable(device(log))
+        auditor.reopen()
+        auditor.request(an_entry())
+    named = {record.writer for record in caplog.records if record.message == "audit_chain_started"}
+    assert {line["chain"]["writer"] for line in records(log)} == named
+    assert len(named) == 2
+
+
+async def test_the_public_key_of_a_device_verifies_its_file(auditor, log):
+    await auditor.enable(device(log))
+    key = auditor.public_key("file")
+    await auditor.close()
+    report = verify_file(log, key)
+    assert report.complete
+    assert report.signatures_checked
