@@ -11,6 +11,7 @@ After a reopen a new writer begins in the new file, whose first line names the o
 """
 
 import os
+from binascii import hexlify
 from collections.abc import Callable
 from hashlib import sha256
 
@@ -69,7 +70,7 @@ class Chain:
 
     def accepted(self, line: bytes) -> None:
         """``line`` is in the log: the next one follows it."""
-        self._prev = sha256(line[:-1]).hexdigest().encode()
+        self._prev = hexlify(sha256(line[:-1]).digest())
         self.seq += 1
         self._since += 1
         self._opening = b""
