@@ -154,7 +154,8 @@ def _patched(run: Invocation, at: str, data: Data, method: str | None) -> Reply:
 
 def _read_then_write(client: Client, at: str, changes: Data) -> Reply:
     """Merge on our side, for servers without PATCH; ``cas`` keeps a concurrent write from being lost."""
-    current = client.read(at)
+    with client.unwrapped():
+        current = client.read(at)
     if current is None or not current.data.get("data"):
         raise Failure(f"No value found at {at}")
     merged = {key: value for key, value in (current.data["data"] | changes).items() if value is not None}

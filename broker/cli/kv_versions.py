@@ -29,7 +29,7 @@ def rollback(run: Invocation) -> int:
     if mount.version == 1:
         raise Failure("K/V engine mount must be version 2 for rollback support")
     at = mount.join("data", path)
-    with run.doing(f"doing pre-read at {at}"):
+    with run.doing(f"doing pre-read at {at}"), run.client.unwrapped():
         current, earlier = run.client.read(at), run.client.read(at, version=str(wanted))
     if current is None:
         raise Failure(f"No value found at {at}")

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -64,6 +65,15 @@ class Client:
     def close(self) -> None:
         """Close the kept connections."""
         self._transport.close()
+
+    @contextmanager
+    def unwrapped(self) -> Iterator[None]:
+        """Within this block ``wrap_ttl`` rests: for questions on the way to the answer that is to be wrapped."""
+        resting, self._wrap_ttl = self._wrap_ttl, None
+        try:
+            yield
+        finally:
+            self._wrap_ttl = resting
 
     def read(self, path: str, **query: str) -> Reply | None:
         """Read; None if nothing is there. A deleted KV version answers with its metadata and status 404."""

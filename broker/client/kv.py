@@ -42,7 +42,8 @@ def find_mount(client: Client, path: str) -> KvMount:
     use nothing below the mount.
     """
     try:
-        data: dict[str, Any] = client.request("GET", f"sys/internal/ui/mounts/{path}").data
+        with client.unwrapped():
+            data: dict[str, Any] = client.request("GET", f"sys/internal/ui/mounts/{path}").data
     except ApiError as error:
         if error.status == 404:
             return KvMount("", 1)
