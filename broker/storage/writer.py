@@ -5,10 +5,18 @@ and nobody waits for a timer.
 """
 
 import asyncio
+import sys
 from dataclasses import dataclass
 from typing import Protocol
 
 from broker.plugin.storage import Batch, Committed, Rejected, Store
+
+SWITCH_SECONDS = 0.0001
+"""How long a thread waits for its turn at the interpreter before it asks the loop to make way.
+
+A commit ends in a thread. With Python's default of 5 ms, a loop that is busy but often lets go for a moment (each
+poll) starves that thread for seconds: it is woken too late to take its turn, and never waits long enough to ask.
+"""
 
 MAX_GROUP = 512
 """Batches folded into one commit; more wait for the next, which bounds the time a commit takes."""
@@ -32,9 +40,14 @@ class _Member:
 
 
 class Writer:
-    """The one writer of a worker; serves every store and keeps a queue for each."""
+    """The one writer of a worker; serves every store and keeps a queue for each.
+
+    Making one shortens the process's thread switch interval to ``SWITCH_SECONDS``.
+    """
 
     def __init__(self) -> None:
+        if sys.getswitchinterval() > SWITCH_SECONDS:
+            sys.setswitchinterval(SWITCH_SECONDS)
         self._waiting: dict[Store, list[_Member]] = {}
         self._running: dict[Store, asyncio.Task[None]] = {}
 

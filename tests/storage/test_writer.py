@@ -1,4 +1,5 @@
 import asyncio
+import sys
 
 import pytest
 
@@ -118,3 +119,8 @@ async def test_stores_do_not_wait_for_each_other(backend, store):
     assert await asyncio.gather(
         writer.submit(store, Batch({"a": b"1"})), writer.submit(other, Batch({"a": b"1"}))
     ) == [Committed(1), Committed(1)]
+
+
+async def test_a_busy_loop_does_not_starve_the_commit_of_its_turn():
+    Writer()
+    assert sys.getswitchinterval() <= 0.0005

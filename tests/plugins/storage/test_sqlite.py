@@ -220,6 +220,33 @@ async def test_a_value_of_another_type_is_damage(store):
         await store.get("a")
 
 
+# Being interrupted
+
+
+async def test_a_cancelled_commit_leaves_no_lock_and_no_open_transaction(tmp_path, backend, store):
+    await write(store, first=b"1")
+    for size in (1, 1_000_000):
+        commit = asyncio.create_task(store.commit([Batch({"cancelled": b"x" * size})]))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        commit.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await commit
+        other = SqliteBackend(str(tmp_path / "data"))
+        assert isinstance(await write(await other.open("root"), other=b"1"), Committed)
+        await other.close()
+        assert isinstance(await write(store, after=b"1"), Committed)
+
+
+async def test_closing_waits_for_the_commits_that_were_asked_for(backend, store):
+    commits = [asyncio.create_task(write(store, **{f"n{number}": b"1"})) for number in range(5)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await store.close()
+    assert all(isinstance(outcome, Committed) for outcome in await asyncio.gather(*commits))
+    assert len(await (await backend.open("root")).scan("")) == 5
+
+
 # A full disk
 
 
