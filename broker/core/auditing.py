@@ -47,7 +47,7 @@ def fill_caller(entry: AuditEntry, found: Found, token: str) -> None:
     entry.auth = known[2]
     entry.client_token_accessor = record.accessor
     entry.client_id = record.entity_id or found.hash
-    entry.remaining_uses = max(record.num_uses - 1, 0)
+    entry.remaining_uses = max(record.num_uses, 0)
 
 
 def forget_callers() -> None:

@@ -16,6 +16,8 @@ from typing import Any
 import msgspec
 
 from broker.access.policy.acl import ACL
+from broker.access.records import TokenEntry
+from broker.access.tokens import ID as TOKEN_ID
 from broker.access.tokens import Found
 from broker.audit.entry import AuditEntry, ResponseFacts
 from broker.barrier.envelope import UnknownTerm
@@ -27,7 +29,7 @@ from broker.core.routing import Route
 from broker.core.runtime import Runtime
 from broker.core.sealing import SealState
 from broker.core.tenants import Tenant
-from broker.core.tokens import DENIED
+from broker.core.tokens import DENIED, home_of
 from broker.plugin.context import Caller, Context, Mount, NamespaceInfo
 from broker.plugin.errors import (
     AuditFailed,
@@ -49,6 +51,8 @@ from broker.storage.transaction import Transaction
 log = logging.getLogger("broker.core")
 
 MAX_ATTEMPTS = 200
+SPENT_SECONDS = 60.0
+"""How long a token that was used up stays in store for the request that took its last use."""
 ROOT_NAMESPACE = NamespaceInfo("root", "root", "")
 NOBODY = Caller()
 NO_FACTS = ResponseFacts()
@@ -231,20 +235,13 @@ class Core:
         tenant = attempt.tenant
         assert tenant is not None and attempt.entry is not None
         attempt.entry.client_token = text
-        suffix = text.removeprefix("hvs.").partition(".")[2]
-        home: Tenant | None = tenant if suffix else runtime.tenants.root
-        while home is not None and suffix and home.info.id != suffix:
-            home = home.parent
+        home = home_of(tenant, text)
         if home is None:
             raise PermissionDenied
         tx = attempt.tx if home is tenant else await home.store.begin()
         assert tx is not None
-        found = await home.tokens.lookup(tx, text, self._clock())
-        if found is None:
-            raise PermissionDenied
+        found = await self._look_up(request, home, tx, text)
         entry = found.entry
-        if entry.num_uses:
-            await self._spend(home, found)
         attempt.found, attempt.token_tenant = found, home
         attempt.acl = await home.policies.acl(tx, entry.policies)
         attempt.caller = Caller(
@@ -258,6 +255,22 @@ class Core:
         )
         fill_caller(attempt.entry, found, text)
 
+    async def _look_up(self, request: Request, home: Tenant, tx: Transaction, text: str) -> Found:
+        """Return the live token; of a limited one, take a use first. Raises: PermissionDenied."""
+        if not request.spent:
+            found = await home.tokens.lookup(tx, text, self._clock())
+            if found is None:
+                raise PermissionDenied
+            if not found.entry.num_uses:
+                return found
+            await self._spend(home, found)
+            request.spent = found.hash
+            await tx.reset()  # the transaction must not rest on the entry as it was before
+        entry = await tx.load(TOKEN_ID + request.spent, TokenEntry)
+        if entry is None or entry.revoked:
+            raise PermissionDenied
+        return Found(request.spent, entry)
+
     async def _spend(self, home: Tenant, found: Found) -> None:
         """Take one use off a limited token, durably, before the request has any effect."""
         while True:
@@ -268,7 +281,13 @@ class Core:
                 raise PermissionDenied
             # The last use leaves -1: dead for every later request, alive for the one that took it.
             left = entry.num_uses - 1 or -1
-            home.tokens.update(tx, found.hash, entry, msgspec.structs.replace(entry, num_uses=left))
+            ends = (
+                min(entry.expires_at or now + SPENT_SECONDS, now + SPENT_SECONDS)
+                if left < 0
+                else entry.expires_at
+            )
+            new = msgspec.structs.replace(entry, num_uses=left, expires_at=ends)
+            home.tokens.update(tx, found.hash, entry, new)
             try:
                 await tx.commit()
             except TransactionConflict:

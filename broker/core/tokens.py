@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,6 +29,30 @@ DENIED = "1 error occurred:\n\t* permission denied\n\n"
 BAD_ACCESSOR = "1 error occurred:\n\t* invalid accessor\n\n"
 
 
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A token that was found, its tenant, and the transaction to change it in."""
+
+    found: Found
+    tenant: Tenant
+    tx: Transaction
+    own: bool
+
+    async def settle(self) -> None:
+        """Commit a change to a token of a namespace above, which the request's own transaction cannot carry."""
+        if not self.own:
+            await self.tx.commit()
+
+
+def home_of(tenant: Tenant, token: str) -> Tenant | None:
+    """Return the tenant that a token names by its suffix: ``tenant`` or one above it, else ``None``."""
+    suffix = token.removeprefix("hvs.").partition(".")[2] or "root"
+    home: Tenant | None = tenant
+    while home is not None and home.info.id != suffix:
+        home = home.parent
+    return home
+
+
 class TokenService:
     """``Tokens`` for one tenant. Every method joins the request's transaction."""
 
@@ -42,23 +67,32 @@ class TokenService:
         )
 
     async def _caller(self, ctx: Context) -> Found:
-        """Return the calling token, if it belongs to this tenant. Raises: PermissionDenied."""
-        found = await self._find(ctx, None)
-        if found is None:
+        """Return the calling token, which belongs to this tenant. Raises: PermissionDenied."""
+        entry = await ctx.transaction.load(ID + ctx.caller.token_hash, TokenEntry)
+        if entry is None:
             raise PermissionDenied
-        return found
+        return Found(ctx.caller.token_hash, entry)
 
-    async def _find(self, ctx: Context, token: Secret[str] | None) -> Found | None:
+    async def _find(self, ctx: Context, token: Secret[str] | None) -> Located | None:
+        """Find a token of this tenant or of one above it; ``None`` asks for the caller's own."""
         wanted = token if token is not None else ctx.token
         if wanted is None:
             return None
-        tx: Transaction = ctx.transaction
-        name = await self._store.hash_of(tx, wanted.reveal())
+        text = wanted.reveal()
+        home = home_of(self._tenant, text)
+        if home is None:
+            return None
+        own = home is self._tenant
+        tx: Transaction = ctx.transaction if own else await home.store.begin()
+        name = await home.tokens.hash_of(tx, text)
+        if not own and name != ctx.caller.token_hash:
+            return None  # another's token in a namespace above is none of a child's business
         if name == ctx.caller.token_hash:
             # The caller's last use leaves its entry spent, yet this request is still it.
             entry = await tx.load(ID + name, TokenEntry)
-            return None if entry is None else Found(name, entry)
-        return await self._store.lookup(tx, wanted.reveal(), ctx.now)
+        else:
+            entry = await home.tokens.alive(tx, name, ctx.now)
+        return None if entry is None else Located(Found(name, entry), home, tx, own)
 
     async def create(self, ctx: Context, wanted: NewToken, *, orphan: bool = False) -> Auth:
         tx: Transaction = ctx.transaction
@@ -178,10 +212,10 @@ class TokenService:
 
     async def lookup(self, ctx: Context, token: Secret[str] | None) -> Mapping[str, Any]:
         wanted = token if token is not None else ctx.token
-        found = await self._find(ctx, wanted)
-        if found is None or wanted is None:
+        located = await self._find(ctx, wanted)
+        if located is None or wanted is None:
             raise PermissionDenied("bad token")
-        return self._describe(found.entry, wanted.reveal(), ctx)
+        return self._describe(located.found.entry, wanted.reveal(), ctx)
 
     async def lookup_accessor(self, ctx: Context, accessor: str) -> Mapping[str, Any]:
         found = await self._by_accessor(ctx, accessor)
@@ -223,10 +257,10 @@ class TokenService:
 
     async def renew(self, ctx: Context, token: Secret[str] | None, increment: timedelta) -> Auth:
         wanted = token if token is not None else ctx.token
-        found = await self._find(ctx, wanted)
-        if found is None:
+        located = await self._find(ctx, wanted)
+        if located is None:
             raise PermissionDenied("token not found")
-        return await self._renew(ctx, found, wanted, increment)
+        return await self._renew(ctx, located, wanted, increment)
 
     async def renew_accessor(self, ctx: Context, accessor: str, increment: timedelta) -> Auth:
         found = await self._by_accessor(ctx, accessor)
@@ -235,9 +269,9 @@ class TokenService:
         return await self._renew(ctx, found, None, increment)
 
     async def _renew(
-        self, ctx: Context, found: Found, token: Secret[str] | None, increment: timedelta
+        self, ctx: Context, located: Located, token: Secret[str] | None, increment: timedelta
     ) -> Auth:
-        entry = found.entry
+        entry = located.found.entry
         if not entry.renewable or not entry.expires_at:
             raise InvalidRequest("lease is not renewable")
         if increment < timedelta(0):
@@ -252,7 +286,8 @@ class TokenService:
         for sentence in granted.warnings:
             ctx.warn(sentence)
         new = msgspec.structs.replace(entry, expires_at=ctx.now + granted.ttl, renewed_at=int(ctx.now))
-        self._store.update(ctx.transaction, found.hash, entry, new)
+        located.tenant.tokens.update(located.tx, located.found.hash, entry, new)
+        await located.settle()
         auth = auth_of(new, token, policies=entry.policies)
         auth.lease_duration = granted.ttl
         if token is None:
@@ -260,10 +295,11 @@ class TokenService:
         return auth
 
     async def revoke(self, ctx: Context, token: Secret[str] | None) -> bool:
-        found = await self._find(ctx, token)
-        if found is None:
+        located = await self._find(ctx, token)
+        if located is None:
             return False
-        await self._store.revoke(ctx.transaction, found.hash, now=ctx.now)
+        await located.tenant.tokens.revoke(located.tx, located.found.hash, now=ctx.now)
+        await located.settle()
         return True
 
     async def revoke_accessor(self, ctx: Context, accessor: str) -> bool:
@@ -274,10 +310,11 @@ class TokenService:
         return True
 
     async def revoke_orphan(self, ctx: Context, token: Secret[str]) -> bool:
-        found = await self._find(ctx, token)
-        if found is None:
+        located = await self._find(ctx, token)
+        if located is None:
             return False
-        await self._store.sever(ctx.transaction, found.hash, now=ctx.now)
+        await located.tenant.tokens.sever(located.tx, located.found.hash, now=ctx.now)
+        await located.settle()
         return True
 
     async def accessors(self, ctx: Context, *, after: str = "", limit: int | None = None) -> list[str]:
