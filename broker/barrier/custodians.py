@@ -17,7 +17,7 @@ from broker.plugin.errors import InvalidRequest
 from broker.plugin.secret import Secret
 
 _KEY_BYTES: Final = 32
-_MAX_PGP_BYTES: Final = 64 * 1024
+_MAX_PGP_BYTES: Final = 16 * 1024
 
 
 def keygen() -> tuple[Secret[str], str]:

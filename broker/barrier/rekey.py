@@ -6,6 +6,7 @@ proves that the custodians hold what they were given.
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -38,8 +39,11 @@ from broker.barrier.records import (
     Writes,
     root_key_writes,
 )
-from broker.plugin.errors import InvalidRequest
+from broker.plugin.errors import InvalidRequest, TooLarge
 from broker.plugin.secret import Secret
+
+MAX_PGP_TEXT: Final = 20 * 1024
+"""All keys of one rekey together: they wait in the node page until the shares are made."""
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -72,6 +76,7 @@ class Rekey(msgspec.Struct, frozen=True):
     request: ShareRequest | None
     require_verification: bool
     replaces: bytes
+    fingerprints: tuple[str, ...] | None
     progress: Progress
     pending: Pending | None = None
 
@@ -99,8 +104,9 @@ class Rekey(msgspec.Struct, frozen=True):
         else:
             _check(request, recovery)
         replaces = _first_fingerprint(records)
+        fingerprints = tuple(request.fingerprints() or ()) or None if request else None
         nonce = new_nonce(random)
-        return cls(1, nonce, recovery, request, require_verification, replaces, Progress(nonce))
+        return cls(1, nonce, recovery, request, require_verification, replaces, fingerprints, Progress(nonce))
 
     async def update(self, text: str, nonce: str, authority: Authority, *, random: Random) -> Step:
         """Take one of the shares in force: ``PUT sys/rekey/update``.
@@ -188,7 +194,8 @@ class Rekey(msgspec.Struct, frozen=True):
         if not self.require_verification:
             return Step(None, self._done(issued), writes)
         pending = Pending(writes, self._new_shares(writes), Progress(new_nonce(random)))
-        state = replace(self, pending=pending, progress=Progress(self.nonce))
+        spent = replace(self.request, pgp_keys=(), custodian_keys=())
+        state = replace(self, pending=pending, request=spent, progress=Progress(self.nonce))
         return Step(state, state._done(issued))
 
     def _new_shares(self, writes: Writes) -> ShareSet:
@@ -224,7 +231,7 @@ class Rekey(msgspec.Struct, frozen=True):
 
     def _promises(self) -> dict[str, object]:
         return {
-            "pgp_fingerprints": self.request.fingerprints() if self.request else None,
+            "pgp_fingerprints": list(self.fingerprints) if self.fingerprints else None,
             "backup": bool(self.request and self.request.backup),
             "verification_required": self.require_verification,
         }
@@ -279,6 +286,11 @@ def _check(request: ShareRequest, recovery: bool) -> None:
         raise InvalidRequest("incorrect number of PGP keys for rekey")
     if request.backup and not request.pgp_keys:
         request.checked()
+    if sum(map(len, request.pgp_keys)) > MAX_PGP_TEXT:
+        raise TooLarge(
+            f"the PGP keys are too long together: at most {MAX_PGP_TEXT} characters; export them without the "
+            "signatures of others (gpg --export-options export-minimal)"
+        )
     prefixed(request, f"invalid {'recovery' if recovery else 'rekey seal'} configuration: ")
 
 

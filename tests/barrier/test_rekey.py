@@ -7,14 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from broker.barrier import custodians
-from broker.barrier.ceremonies import Ceremonies
+from broker.barrier.ceremonies import MAX_BYTES, dump, load
 from broker.barrier.encoding import decode
 from broker.barrier.issue import ShareRequest, backup_answer
 from broker.barrier.records import RECOVERY_CONFIG, ROOT_KEY, SEAL_CONFIG, UNSEAL_BACKUP, ShareBackup
-from broker.barrier.rekey import Rekey, Step, idle_status
+from broker.barrier.rekey import MAX_PGP_TEXT, Rekey, Step, idle_status
 from broker.barrier.rotate import rotate_root
 from broker.barrier.shares import Group, ShareRejected
-from broker.plugin.errors import InvalidRequest
+from broker.plugin.errors import InvalidRequest, TooLarge
 
 
 def started(node, request=None, **options) -> Rekey:
@@ -24,7 +24,7 @@ def started(node, request=None, **options) -> Rekey:
 async def bring(state: Rekey, node, keys) -> Step:
     """Submit shares one by one, each through the bytes of the node page."""
     for key in keys:
-        kept = Ceremonies.decode(Ceremonies(rekey=state).encode()).rekey
+        kept = load(Rekey, dump(state))
         step = await kept.update(key, kept.nonce, node.authority, random=os.urandom)
         state = step.state or state
     return step
@@ -102,7 +102,7 @@ class TestVerification:
         for key in new[:3]:
             assert await opens(node, node.keys[:2])
             assert not await opens(node, new[:3])
-            state = Ceremonies.decode(Ceremonies(rekey=state).encode()).rekey
+            state = load(Rekey, dump(state))
             step = await state.verify(key, state.verify_status()["nonce"], node.authority)
             state = step.state
         assert step.answer["complete"] is True
@@ -188,6 +188,36 @@ async def test_wherever_it_stops_exactly_one_set_of_shares_opens(make_node, data
         assert await opens(node, lives)
         assert not await opens(node, dies)
         current = lives
+
+
+async def test_the_largest_ceremony_fits_the_node_page(node):
+    most = ShareRequest(tuple([Group(16, 16)] * 16), 16)
+    step = await bring(started(node, most, require_verification=True), node, node.keys[:2])
+    state, nonce = step.state, step.state.verify_status()["nonce"]
+    for key in step.answer["keys"][:-1]:
+        state = (await state.verify(key, nonce, node.authority)).state
+    assert state.verify_status()["progress"] == 255
+    assert len(dump(state)) <= MAX_BYTES
+
+
+async def test_the_longest_pgp_keys_fit_the_node_page_until_the_end(node, pgp_key):
+    """Sixteen keys, as long together as allowed, with backup and verification."""
+    count = 16
+    keys = (pgp_key,) * count
+    request = ShareRequest((Group(2, count),), pgp_keys=keys, backup=True)
+    state = started(node, request, require_verification=True)
+    slack = MAX_PGP_TEXT - sum(map(len, keys))
+    assert len(dump(state)) + slack <= MAX_BYTES
+    step = await bring(state, node, node.keys[:2])
+    assert len(dump(step.state)) + slack <= MAX_BYTES
+    assert step.state.status(node.records)["pgp_fingerprints"] == step.answer["pgp_fingerprints"]
+    assert len(step.answer["pgp_fingerprints"]) == count
+
+
+async def test_pgp_keys_that_would_not_fit_are_refused_at_the_start(node, pgp_key):
+    long = ShareRequest((Group(2, 16),), pgp_keys=(pgp_key + " " * 1024,) * 16)
+    with pytest.raises(TooLarge, match="too long together"):
+        started(node, long)
 
 
 async def test_status_is_vaults(node):
