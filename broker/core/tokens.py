@@ -266,7 +266,8 @@ class TokenService:
         found = await self._by_accessor(ctx, accessor)
         if found is None:
             raise PermissionDenied(BAD_ACCESSOR)
-        return await self._renew(ctx, found, None, increment)
+        located = Located(found, self._tenant, ctx.transaction, True)
+        return await self._renew(ctx, located, None, increment)
 
     async def _renew(
         self, ctx: Context, located: Located, token: Secret[str] | None, increment: timedelta
