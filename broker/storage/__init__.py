@@ -3,7 +3,8 @@
 from .errors import TransactionConflict, Undecodable
 from .ports import ChangeSignal, Codec, LocalSignal
 from .tenant import TenantStore
-from .transaction import Transaction, View
+from .transaction import Transaction
+from .view import View
 from .writer import Writer
 
 __all__ = [

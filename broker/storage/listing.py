@@ -4,11 +4,15 @@ from collections.abc import Mapping
 
 from broker.plugin.storage import Store
 
+from .paths import check_prefix, check_text
+
 Writes = Mapping[str, bytes | None]
 
 
 async def merge_paths(store: Store, writes: Writes, prefix: str, after: str, limit: int | None) -> list[str]:
     """Return all paths below ``prefix``, relative to it, as if the writes were already stored."""
+    check_prefix(prefix)
+    check_text(after)
     own = {path[len(prefix) :]: value for path, value in writes.items() if path.startswith(prefix)}
     if not own:
         return await store.scan(prefix, after=after, limit=limit)
@@ -23,6 +27,8 @@ async def merge_children(
     store: Store, writes: Writes, prefix: str, after: str, limit: int | None
 ) -> list[str]:
     """Return the children below ``prefix`` as if the writes were already stored."""
+    check_prefix(prefix)
+    check_text(after)
     own = {path[len(prefix) :]: value for path, value in writes.items() if path.startswith(prefix)}
     if not own:
         return await store.list(prefix, after=after, limit=limit)

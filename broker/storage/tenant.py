@@ -5,6 +5,7 @@ import asyncio
 from broker.plugin.storage import Store
 
 from .cache import Entry, PlainCache, absent
+from .paths import check_text
 from .ports import ChangeSignal, Codec
 from .transaction import Transaction
 from .writer import Writer
@@ -78,7 +79,8 @@ class TenantStore:
             return await self._read_feed()
 
     async def fetch(self, path: str) -> Entry:
-        """Read and decrypt one entry, and cache it. Raises: Tampered naming the path."""
+        """Read and decrypt one entry, and cache it. Raises: Tampered naming the path; InvalidRequest."""
+        check_text(path)
         applied, generation = self.applied, self._generation
         stored = await self.store.get(path)
         if stored is None:

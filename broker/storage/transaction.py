@@ -1,24 +1,26 @@
 """One request's dealings with one tenant's store: remembers what it read, buffers what it writes."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
 
-from broker.plugin.errors import InvalidRequest, TooLarge
+from broker.plugin.errors import TooLarge
 from broker.plugin.storage import Batch, Rejected
 
 from .cache import Entry
 from .errors import TransactionConflict, Undecodable
 from .listing import merge_children, merge_paths
+from .paths import check_path
+from .view import View
 
 if TYPE_CHECKING:
     from .tenant import TenantStore
 
 T = TypeVar("T")
 Names: TypeAlias = list[str]
-"""Paths or children in order; an alias because the classes below have a method called ``list``."""
+"""Paths or children in order; an alias because the class below has a method called ``list``."""
 Callbacks: TypeAlias = list[Callable[[], None]]
 
 _encode = msgspec.json.Encoder().encode
@@ -92,7 +94,7 @@ class Transaction:
         """Write bytes when the transaction commits. Raises: TooLarge; InvalidRequest for an impossible path."""
         if len(value) > self._store.max_entry_bytes:
             raise TooLarge(f"the entry is larger than the limit of {self._store.max_entry_bytes} bytes")
-        self._writes[_checked(path)] = value
+        self._writes[check_path(path)] = value
 
     def save(self, path: str, record: msgspec.Struct) -> None:
         """Write a record when the transaction commits. Raises: as ``put``."""
@@ -100,7 +102,7 @@ class Transaction:
 
     def delete(self, path: str) -> None:
         """Remove what is at ``path``, if anything, when the transaction commits."""
-        self._writes[_checked(path)] = None
+        self._writes[check_path(path)] = None
 
     async def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> Names:
         """Return the children below ``prefix`` in order, folders ending in ``/``, this transaction's writes included."""
@@ -110,7 +112,7 @@ class Transaction:
         """Return all paths below ``prefix``, relative to it, in order, this transaction's writes included."""
         return await merge_paths(self._store.store, self._writes, prefix, after, limit)
 
-    def view(self, prefix: str) -> "View":
+    def view(self, prefix: str) -> View:
         """Return this transaction as seen from below ``prefix`` (empty, or ending in ``/``)."""
         return View(self, prefix)
 
@@ -187,66 +189,6 @@ class Transaction:
         self._signal, self._base = store.signal_seen, store.applied
 
 
-class View:
-    """A transaction seen from below a prefix: engines get one and cannot name a path outside it."""
-
-    __slots__ = ("prefix", "transaction")
-
-    def __init__(self, transaction: Transaction, prefix: str) -> None:
-        if prefix and not prefix.endswith("/"):
-            raise ValueError(f"a view's prefix ends in a slash: {prefix!r}")
-        self.transaction = transaction
-        self.prefix = prefix
-
-    def __repr__(self) -> str:
-        return f"View({self.prefix!r})"
-
-    # These hand out the transaction's own coroutine: one less to run on the hottest path.
-    def get(self, path: str) -> Coroutine[Any, Any, bytes | None]:
-        """As ``Transaction.get``."""
-        return self.transaction.get(self.prefix + path)
-
-    def load(self, path: str, kind: type[T]) -> Coroutine[Any, Any, T | None]:
-        """As ``Transaction.load``."""
-        return self.transaction.load(self.prefix + path, kind)
-
-    def put(self, path: str, value: bytes) -> None:
-        """As ``Transaction.put``."""
-        self.transaction.put(self.prefix + path, value)
-
-    def save(self, path: str, record: msgspec.Struct) -> None:
-        """As ``Transaction.save``."""
-        self.transaction.save(self.prefix + path, record)
-
-    def delete(self, path: str) -> None:
-        """As ``Transaction.delete``."""
-        self.transaction.delete(self.prefix + path)
-
-    def list(
-        self, prefix: str = "", *, after: str = "", limit: int | None = None
-    ) -> Coroutine[Any, Any, Names]:
-        """As ``Transaction.list``."""
-        return self.transaction.list(self.prefix + prefix, after=after, limit=limit)
-
-    def scan(
-        self, prefix: str = "", *, after: str = "", limit: int | None = None
-    ) -> Coroutine[Any, Any, Names]:
-        """As ``Transaction.scan``."""
-        return self.transaction.scan(self.prefix + prefix, after=after, limit=limit)
-
-    def view(self, prefix: str) -> "View":
-        """Return a view further below."""
-        return View(self.transaction, self.prefix + prefix)
-
-    def revision(self, path: str) -> int | None:
-        """As ``Transaction.revision``."""
-        return self.transaction.revision(self.prefix + path)
-
-    def on_commit(self, callback: Callable[[], None]) -> None:
-        """As ``Transaction.on_commit``."""
-        self.transaction.on_commit(callback)
-
-
 class _Landing:
     """What happens the moment a batch is durable: cache, callbacks, announcement."""
 
@@ -287,14 +229,3 @@ def _decode(path: str, value: bytes, kind: type[T]) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError):
         # The cause is left out: it may quote what is stored.
         raise Undecodable(path, kind.__name__) from None
-
-
-def _checked(path: str) -> str:
-    if not path or path.endswith("/") or "\0" in path:
-        raise InvalidRequest("a storage path is not empty, does not end in a slash and holds no NUL")
-    if not path.isascii():
-        try:
-            path.encode()
-        except UnicodeEncodeError:
-            raise InvalidRequest("a storage path is valid Unicode") from None
-    return path

@@ -216,6 +216,17 @@ async def test_an_impossible_path_is_refused_before_it_can_fail_a_group(tenant, 
     assert not mine.dirty
 
 
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+async def test_reading_an_impossible_path_is_refused_too(tenant, name):
+    mine = await tenant.begin()
+    for read in (mine.get(name), mine.load(name, Point), mine.list(f"{name}/"), mine.scan("", after=name)):
+        with pytest.raises(InvalidRequest):
+            await read
+    for read in (mine.list("folder"), mine.scan("folder")):
+        with pytest.raises(ValueError, match="slash"):
+            await read
+
+
 async def test_lists_show_own_writes_and_hide_own_deletions(tenant):
     await put(tenant, k__a=b"", k__f__1=b"", k__f__2=b"", k__g__1=b"", k__z=b"")
     mine = await tenant.begin()
