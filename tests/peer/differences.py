@@ -5,15 +5,25 @@ from __future__ import annotations
 # Held by the masks in compare.py, for every request.
 EVERYWHERE: dict[str, str] = {
     "token-prefix": "Tokens look like Vault's: `hvs.` and 24 characters, batch tokens `hvb.`; OpenBao writes `s.` and `b.`.",
+    "mount-type": "The envelope has `mount_type`, as Vault's has; OpenBao leaves it out.",
+    "error-wrapping": "An error is sent as its text; OpenBao wraps some in `1 error occurred:` and line breaks.",
+    "error-texts": "The text of a 400 is our own sentence, except where clients match on OpenBao's.",
+    "vault-keys": "`performance_standby` and the leader's addresses are answered as Vault does; OpenBao leaves them out.",
     "own-versions": "Version numbers, build dates and plugin versions are our own.",
 }
 
 # Named by single steps of the scripts.
 BY_STEP: dict[str, str] = {
+    "duplicate-share": "A share that was already given says so with 400; OpenBao silently ignores it.",
+    "exact-numbers": "Integers of any size come back exactly; OpenBao turns large ones into floats.",
     "kv1-lists-are-paged": "`after` and `limit` page the lists of KV version 1 too; OpenBao ignores them there.",
     "no-5xx-for-bad-input": "A request that is wrong gets a 4xx where OpenBao answers 500.",
     "no-internal-verbs": "OPTIONS is answered 405 like any verb that a path does not have; OpenBao says 400.",
     "no-redirects": "Doubled slashes are served as one where OpenBao redirects; clients lose the token on a redirect.",
+    "policy-lint": "Writing a policy that likely means something else is answered 200 with warnings instead of 204.",
+    "reset-needs-the-nonce": "Resetting an unseal in progress needs its nonce (from seal-status), so that a stranger cannot end it.",
+    "scans-are-paged": "`after` and `limit` page scans too; OpenBao ignores them there.",
+    "sealed-serves-less": "A node that is not initialised or sealed answers 503 to unseal-like calls that it cannot serve.",
     "shares-are-mnemonics": "Unseal key shares are SLIP-39; `keys` and `keys_base64` carry them as bytes, `keys_mnemonic` as words.",
     "strict-json": "JSON is read strictly: doubled keys, bad UTF-8, numbers beyond a float and depth over 100 are refused.",
     "strict-paths": "A path must be UTF-8; other bytes are refused with 400.",

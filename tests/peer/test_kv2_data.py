@@ -38,7 +38,7 @@ def test_values_of_every_json_type_come_back(kv2):
         ),
         GET("${m}/data/types"),
         POST("${m}/data/big", b'{"data": {"n": 12345678901234567890123, "f": 1.10}}'),
-        GET("${m}/data/big"),
+        GET("${m}/data/big", differs=Differs("exact-numbers", ignore=("data.data.n",))),
         POST("${m}/data/empty", {"data": {}}),
         GET("${m}/data/empty"),
         POST("${m}/data/html", {"data": {"h": "<a href='x'>&\u2028\u00fc"}}),

@@ -189,5 +189,5 @@ def test_scanning(kv2):
         SCAN("${m}/metadata/"),
         SCAN("${m}/metadata/b"),
         GET("${m}/metadata?scan=true"),
-        SCAN("${m}/metadata?after=a&limit=1"),
+        SCAN("${m}/metadata?after=a&limit=1", differs=Differs("scans-are-paged", body=False)),
     )

@@ -6,6 +6,9 @@ import pytest
 
 from tests.peer.script import DELETE, GET, LIST, POST, PUT
 
+# The dev server's root token is made in another way here and there.
+DEV_ROOT = ("data.path", "data.meta", "data.orphan", "data.display_name")
+
 
 @pytest.fixture
 def token(pair):
@@ -23,9 +26,9 @@ def test_looking_up(token):
     token.run(
         POST("auth/token/lookup", {"token": "${tok}"}),
         POST("auth/token/lookup", {"token": "nothing"}, 403),
-        POST("auth/token/lookup", {}, 200),
-        POST("auth/token/lookup", {"token": ""}, 200),
-        GET("auth/token/lookup", 200),
+        POST("auth/token/lookup", {}, 200, ignore=DEV_ROOT),
+        POST("auth/token/lookup", {"token": ""}, 200, ignore=DEV_ROOT),
+        GET("auth/token/lookup", 200, ignore=DEV_ROOT),
         GET("auth/token/lookup-self", token="${tok}"),
         POST("auth/token/lookup-self", {}, 403, token="${tok}"),
         GET("auth/token/lookup-self", 403, token=None),
@@ -49,7 +52,7 @@ def test_the_root_token(token):
     token.run(
         GET(
             "auth/token/lookup-self",
-            ignore=("data.id", "data.path", "data.meta", "data.creation_time", "data.orphan"),
+            ignore=DEV_ROOT,
         ),
         POST("auth/token/renew-self", {}, 400),
         POST("auth/token/create", {"policies": ["root"]}, save={"second": "auth.client_token"}),
