@@ -27,7 +27,7 @@ def generate_root(run: Invocation) -> int:
         return _decode(run)
     with run.doing("getting root generation status"):
         base = supported(run.client, BASES, "attempt")
-        status = run.client.request("GET", f"{base}/attempt").body
+        status = run.client.request("GET", f"{base}/attempt").data
     if given.switch("generate-otp"):
         return _generate_otp(status)
     if given.switch("cancel"):
@@ -58,7 +58,7 @@ def _start(run: Invocation, base: str) -> int:
     if (path := given.text("pgp-key")) is not None:
         body["pgp_key"] = pgp_key(path)
     with run.doing("initializing root generation"):
-        status = run.client.write(f"{base}/attempt", body).body
+        status = run.client.write(f"{base}/attempt", body).data
     if status.get("otp"):
         run.warn(
             "A One-Time-Password has been generated for you and is shown in the OTP field.\n"
@@ -79,7 +79,7 @@ def _give_share(run: Invocation, base: str, status: Data) -> int:
     nonce = nonce_of(run, status)
     share = read_share(run)
     with run.doing("posting unseal key"):
-        status = run.client.write(f"{base}/update", {"key": share.reveal(), "nonce": nonce}).body
+        status = run.client.write(f"{base}/update", {"key": share.reveal(), "nonce": nonce}).data
     return _print(run, status)
 
 

@@ -20,7 +20,7 @@ def status(run: Invocation) -> int:
     """Print the seal status. Returns 0 if unsealed, 2 if sealed, 1 if there is no answer."""
     try:
         body = run.client.request("GET", "sys/seal-status").body
-        leader = {} if body.get("sealed") else _leader(run)
+        leader = _leader(run)
     except Exception as error:
         from broker.client import ClientError
 
@@ -57,7 +57,7 @@ def status_rows(body: Data, leader: Data) -> list[tuple[str, Any]]:
     names |= {"cluster_name": "Cluster Name", "cluster_id": "Cluster ID"}
     rows += [(title, body[name]) for name, title in names.items() if body.get(name)]
     if "ha_enabled" in leader:
-        rows += _leader_rows(leader)
+        rows += _leader_rows(leader, sealed=bool(body.get("sealed")))
     return rows
 
 
@@ -83,12 +83,15 @@ def _leader(run: Invocation) -> Data:
         return {}
 
 
-def _leader_rows(leader: Data) -> list[tuple[str, Any]]:
-    if not leader.get("ha_enabled"):
-        return [("HA Enabled", False)]
+def _leader_rows(leader: Data, *, sealed: bool) -> list[tuple[str, Any]]:
+    if sealed or not leader.get("ha_enabled"):
+        return [("HA Enabled", bool(leader.get("ha_enabled")))]
     rows: list[tuple[str, Any]] = [("HA Enabled", True), ("HA Cluster", leader.get("leader_cluster_address"))]
     rows.append(("HA Mode", "active" if leader.get("is_self") else "standby"))
-    return rows + [("Active Since", leader.get("active_time"))] * bool(leader.get("is_self"))
+    if leader.get("is_self"):
+        rows.append(("Active Since", leader.get("active_time")))
+    names = {"raft_committed_index": "Raft Committed Index", "raft_applied_index": "Raft Applied Index"}
+    return rows + [(title, leader[name]) for name, title in names.items() if leader.get(name)]
 
 
 def read(run: Invocation) -> int:

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import select
-import shutil
 import socket
 import subprocess
 import sys
@@ -198,22 +197,22 @@ def dev(tmp_path_factory) -> Iterator[Server]:
 @pytest.fixture
 def empty(tmp_path) -> Iterator[Server]:
     """An OpenBao that was never initialised."""
-    port, peer = free_port(), free_port()
-    (tmp_path / "raft").mkdir()
+    port = free_port()
     (tmp_path / "config.hcl").write_text(
         f"""
-        storage "raft" {{ path = "{tmp_path}/raft" node_id = "one" }}
-        listener "tcp" {{ address = "127.0.0.1:{port}" tls_disable = true }}
+        storage "inmem" {{}}
+        listener "tcp" {{
+          address = "127.0.0.1:{port}"
+          tls_disable = true
+        }}
         api_addr = "http://127.0.0.1:{port}"
-        cluster_addr = "http://127.0.0.1:{peer}"
         disable_mlock = true
-        """.replace(" node_id", "\n node_id").replace(" tls_disable", "\n tls_disable")
+        """
     )
     address = f"http://127.0.0.1:{port}"
     process = started([str(BAO), "server", f"-config={tmp_path}/config.hcl"], address, tmp_path)
     yield Server(address, "", tmp_path)
     stop(process)
-    shutil.rmtree(tmp_path / "raft", ignore_errors=True)
 
 
 @pytest.fixture
