@@ -79,7 +79,7 @@ def new_nonce(random: Random) -> str:
 def check_nonce(given: str, expected: str, ceremony: str) -> None:
     """Raises: InvalidRequest, in Vault's words; a nonce is a name, not a secret."""
     if not hmac.compare_digest(given.encode(), expected.encode()):
-        raise InvalidRequest(f'incorrect nonce supplied; nonce for this {ceremony} operation is "{expected}"')
+        raise InvalidRequest(f'incorrect nonce supplied; nonce for {ceremony} is "{expected}"')
 
 
 def collect(progress: Progress, text: str, shares: ShareSet) -> tuple[Progress, Secret[bytes] | None]:

@@ -60,7 +60,7 @@ class GenerateRoot(msgspec.Struct, frozen=True):
         and answer ``finished``; else keep the state and answer ``status(records, updating=True)``.
         Raises: ShareRejected, KeyRefused, InvalidRequest; then keep the state you had.
         """
-        check_nonce(nonce, self.nonce, "root generation")
+        check_nonce(nonce, self.nonce, "this root generation operation")
         progress, key = collect(self.progress, text, authority.shares)
         if key is not None:
             await authority.prove(key)
@@ -102,6 +102,18 @@ def idle_status(records: BarrierRecords) -> dict[str, object]:
     """Return the answer to ``GET sys/generate-root/attempt`` while none is running."""
     nothing = GenerateRoot(1, "", "", "", Progress(""))
     return nothing.status(records) | {"started": False}
+
+
+def newer(answer: dict[str, object]) -> dict[str, object]:
+    """Fit an answer to ``sys/generate-root-token/*``, the newer name of the same ceremony (told inside ``data``).
+
+    Answers to attempt have no encoded token, answers to update no one-time password, and while none is running
+    there is neither nonce nor fingerprint.
+    """
+    unwanted = {"encoded_root_token"}
+    unwanted |= {"encoded_token"} if answer["otp_length"] else {"otp", "otp_length"}
+    unwanted |= set() if answer["started"] else {"nonce", "pgp_fingerprint"}
+    return {name: value for name, value in answer.items() if name not in unwanted}
 
 
 def in_progress() -> InvalidRequest:

@@ -1,4 +1,5 @@
-"""New shares for old: ``sys/rekey/*`` and ``sys/rekey-recovery-key/*`` (and ``sys/rotate/{root,recovery}/*``).
+"""New shares for old: ``sys/rekey/*`` and ``sys/rekey-recovery-key/*``, or by their newer names
+``sys/rotate/root/*`` and ``sys/rotate/recovery/*`` (see ``doors``).
 
 The root key stays; a new seal key wraps it. The stored records change once, at the very end, so until then the
 old shares open and from then on the new ones. With verification the new shares must be brought back first, which
@@ -20,6 +21,7 @@ from broker.barrier.authority import (
     groups_answer,
     new_nonce,
 )
+from broker.barrier.doors import Answer, Door, required, shape
 from broker.barrier.encoding import decode, encode
 from broker.barrier.envelope import KEY_BYTES
 from broker.barrier.initialise import new_recovery, prefixed, seal_writes
@@ -63,7 +65,7 @@ class Step:
     """
 
     state: "Rekey | None"
-    answer: dict[str, object] = field(repr=False)
+    answer: Answer = field(repr=False)
     writes: Writes = field(default_factory=dict, repr=False)
 
 
@@ -89,51 +91,56 @@ class Rekey(msgspec.Struct, frozen=True):
         recovery: bool = False,
         require_verification: bool = False,
         random: Random,
+        door: Door = Door.REKEY,
     ) -> "Rekey":
-        """Begin: ``PUT sys/rekey/init``, answered with ``status``. Refuse if one is running (``in_progress``).
+        """Begin: ``PUT sys/rekey/init``, answered with ``status``. If one runs already, raise ``door.in_progress()``.
 
         An auto seal has no shares of its own: its rekey wraps the root key anew and ``request`` is ignored.
         Raises: InvalidRequest, in Vault's words.
         """
         if recovery and records.config.shares is not None:
-            raise InvalidRequest("recovery rekeying not supported")
+            raise door.no_recovery()
         if not recovery and records.config.shares is None:
             request, require_verification = None, False
         elif request is None:
             raise InvalidRequest("shares must be at least one")
         else:
-            _check(request, recovery)
+            _check(request, recovery, door)
         replaces = _first_fingerprint(records)
         fingerprints = tuple(request.fingerprints() or ()) or None if request else None
         nonce = new_nonce(random)
         return cls(1, nonce, recovery, request, require_verification, replaces, fingerprints, Progress(nonce))
 
-    async def update(self, text: str, nonce: str, authority: Authority, *, random: Random) -> Step:
+    async def update(
+        self, text: str, nonce: str, authority: Authority, *, random: Random, door: Door = Door.REKEY
+    ) -> Step:
         """Take one of the shares in force: ``PUT sys/rekey/update``.
 
         Answers ``status`` until the last one; then ``{"nonce", "complete": true, "keys", "keys_base64",
         "pgp_fingerprints", "backup", "verification_required"}``, with ``verification_nonce`` if the new shares
         must be verified first. Raises: ShareRejected, KeyRefused, InvalidRequest.
         """
-        check_nonce(nonce, self.nonce, "rekey")
+        check_nonce(nonce, self.nonce, door.nonce_of)
         if self.pending is not None:
             raise InvalidRequest("rekey operation already finished; verify the new keys")
         self._check_current(authority.records)
         progress, key = collect(self.progress, text, authority.shares)
         if key is None:
             state = replace(self, progress=progress)
-            return Step(state, state.status(authority.records))
+            return Step(state, state.status(authority.records, door))
         await authority.prove(key)
         return await self._renew(authority, random)
 
-    async def verify(self, text: str, nonce: str, authority: Authority) -> Step:
+    async def verify(self, text: str, nonce: str, authority: Authority, *, door: Door = Door.REKEY) -> Step:
         """Take one of the new shares: ``PUT sys/rekey/verify``.
 
         Answers ``{"nonce", "started", "t", "n", "progress"}`` until the last; then ``{"nonce", "complete": true}``.
         Raises: ShareRejected, KeyRefused, InvalidRequest.
         """
-        pending = self._pending()
-        check_nonce(nonce, pending.progress.nonce, "verify")
+        pending = self.pending
+        if pending is None:
+            raise door.not_verifying()
+        check_nonce(nonce, pending.progress.nonce, "this verify operation")
         self._check_current(authority.records)
         progress, key = collect(pending.progress, text, pending.shares)
         if key is None:
@@ -144,37 +151,37 @@ class Rekey(msgspec.Struct, frozen=True):
 
     def restart_verification(self, random: Random) -> "Rekey":
         """Forget the new shares brought so far: ``DELETE sys/rekey/verify``, answered with ``verify_status``."""
-        pending = self._pending()
-        return replace(self, pending=replace(pending, progress=Progress(new_nonce(random))))
+        if self.pending is None:
+            return self
+        return replace(self, pending=replace(self.pending, progress=Progress(new_nonce(random))))
 
-    def status(self, records: BarrierRecords) -> dict[str, object]:
+    def status(self, records: BarrierRecords, door: Door = Door.REKEY) -> Answer:
         """Return Vault's answer to ``GET sys/rekey/init``.
 
         ``{"nonce", "started": true, "t", "n", "progress", "required", "pgp_fingerprints": [..] or null, "backup",
         "verification_required"}``, and ``verification_nonce`` in the second phase.
         """
-        shape = _shape(self.request)
-        status = {
+        status: Answer = {
             "nonce": self.nonce,
             "started": True,
-            **shape,
+            **shape(self.request),
             "progress": len(self.progress.given),
-            **_common(records),
+            **required(records),
             **self._promises(),
+            "verification_nonce": self.pending.progress.nonce if self.pending else "",
         }
-        if self.pending is not None:
-            status["verification_nonce"] = self.pending.progress.nonce
-        return status | groups_answer(records.authority, self.progress)
+        return door.status(status) | groups_answer(records.authority, self.progress)
 
-    def verify_status(self) -> dict[str, object]:
-        """Return Vault's answer to ``GET sys/rekey/verify``. Raises: InvalidRequest before that phase."""
-        pending = self._pending()
-        return {
-            "nonce": pending.progress.nonce,
-            "started": True,
-            **_shape(self.request),
-            "progress": len(pending.progress.given),
-        } | groups_answer(pending.shares, pending.progress)
+    def verify_status(self) -> Answer:
+        """Return Vault's answer to ``GET sys/rekey/verify``; ``started`` is false until the new shares exist."""
+        progress = self.pending.progress if self.pending else Progress("")
+        answer: Answer = {
+            "nonce": progress.nonce,
+            "started": self.pending is not None,
+            **shape(self.request),
+            "progress": len(progress.given),
+        }
+        return answer | (groups_answer(self.pending.shares, progress) if self.pending else {})
 
     async def _renew(self, authority: Authority, random: Random) -> Step:
         """Make the new key and its shares."""
@@ -224,19 +231,14 @@ class Rekey(msgspec.Struct, frozen=True):
         if _first_fingerprint(records) != self.replaces:
             raise InvalidRequest("the shares were replaced meanwhile; cancel this rekey and start again")
 
-    def _pending(self) -> Pending:
-        if self.pending is None:
-            raise InvalidRequest("no rekey verification in progress")
-        return self.pending
-
-    def _promises(self) -> dict[str, object]:
+    def _promises(self) -> Answer:
         return {
             "pgp_fingerprints": list(self.fingerprints) if self.fingerprints else None,
             "backup": bool(self.request and self.request.backup),
             "verification_required": self.require_verification,
         }
 
-    def _done(self, issued: IssuedShares | None) -> dict[str, object]:
+    def _done(self, issued: IssuedShares | None) -> Answer:
         keys = issued.answer() if issued else {"keys": [], "keys_base64": []}
         answer = {"nonce": self.nonce, "complete": True, **keys, **self._promises()}
         if self.pending is not None:
@@ -244,45 +246,8 @@ class Rekey(msgspec.Struct, frozen=True):
         return answer
 
 
-def idle_status(records: BarrierRecords) -> dict[str, object]:
-    """Return the answer to ``GET sys/rekey/init`` while none is running."""
-    return {
-        "nonce": "",
-        "started": False,
-        "t": 0,
-        "n": 0,
-        "progress": 0,
-        **_common(records),
-        "pgp_fingerprints": None,
-        "backup": False,
-        "verification_required": False,
-    }
-
-
-def in_progress() -> InvalidRequest:
-    """The error for a second start."""
-    return InvalidRequest("rekey already in progress")
-
-
-def not_in_progress(*, recovery: bool, verifying: bool = False) -> InvalidRequest:
-    """The error for a share that nobody asked for."""
-    if verifying:
-        return InvalidRequest("no rekey in progress")
-    return InvalidRequest(f"no {'recovery' if recovery else 'barrier'} rekey in progress")
-
-
-def no_verification() -> InvalidRequest:
-    """The error for ``GET sys/rekey/verify`` while none is running."""
-    return InvalidRequest("no rekey configuration found")
-
-
-def no_backup() -> InvalidRequest:
-    """The error for ``GET sys/rekey/backup`` without one."""
-    return InvalidRequest("no backed-up keys found")
-
-
-def _check(request: ShareRequest, recovery: bool) -> None:
-    if request.pgp_keys and len(request.pgp_keys) != request.total:
+def _check(request: ShareRequest, recovery: bool, door: Door) -> None:
+    if door is Door.REKEY and request.pgp_keys and len(request.pgp_keys) != request.total:
         raise InvalidRequest("incorrect number of PGP keys for rekey")
     if request.backup and not request.pgp_keys:
         request.checked()
@@ -291,7 +256,7 @@ def _check(request: ShareRequest, recovery: bool) -> None:
             f"the PGP keys are too long together: at most {MAX_PGP_TEXT} characters; export them without the "
             "signatures of others (gpg --export-options export-minimal)"
         )
-    prefixed(request, f"invalid {'recovery' if recovery else 'rekey seal'} configuration: ")
+    prefixed(request, door.invalid(recovery=recovery))
 
 
 def _first_fingerprint(records: BarrierRecords) -> bytes:
@@ -299,14 +264,3 @@ def _first_fingerprint(records: BarrierRecords) -> bytes:
     if records.authority is None:
         raise InvalidRequest("there are no recovery shares, so nobody can authorise this")
     return records.authority.fingerprints[0][0]
-
-
-def _shape(request: ShareRequest | None) -> dict[str, object]:
-    if request is None:
-        return {"t": 0, "n": 0}
-    needed = sorted(group.threshold for group in request.groups)[: request.group_threshold]
-    return {"t": sum(needed), "n": request.total}
-
-
-def _common(records: BarrierRecords) -> dict[str, object]:
-    return {"required": records.authority.required if records.authority else 0}

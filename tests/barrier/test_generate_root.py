@@ -7,7 +7,7 @@ from broker.barrier import generate_root
 from broker.barrier.authority import KeyRefused
 from broker.barrier.ceremonies import dump, load
 from broker.barrier.encoding import encode
-from broker.barrier.generate_root import GenerateRoot, decode_token
+from broker.barrier.generate_root import GenerateRoot, decode_token, newer
 from broker.barrier.issue import ShareRequest
 from broker.barrier.records import RECOVERY_CONFIG, ROOT_KEY
 from broker.barrier.shares import ShareRejected
@@ -55,6 +55,17 @@ async def test_its_answers_are_vaults(node):
     assert state.status(node.records) == idle | {"nonce": state.nonce, "started": True}
     assert state.status(node.records, otp=otp)["otp"] == otp
     assert state.status(node.records, updating=True)["otp_length"] == 0
+
+
+async def test_its_newer_answers_are_the_peers(node):
+    common = {"complete", "progress", "required", "started"}
+    assert set(newer(generate_root.idle_status(node.records))) == common | {"otp", "otp_length"}
+    state, otp = GenerateRoot.start(random=os.urandom)
+    attempt = newer(state.status(node.records, otp=otp))
+    assert set(attempt) == common | {"nonce", "otp", "otp_length", "pgp_fingerprint"}
+    update = newer(state.status(node.records, updating=True))
+    assert set(update) == common | {"nonce", "encoded_token", "pgp_fingerprint"}
+    assert newer(state.finished(TOKEN, node.records))["encoded_token"]
 
 
 async def test_a_password_of_ones_own_is_never_told_back(node):

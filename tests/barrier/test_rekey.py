@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from broker.barrier import custodians
 from broker.barrier.ceremonies import MAX_BYTES, dump, load
+from broker.barrier.doors import Door
 from broker.barrier.encoding import decode
 from broker.barrier.issue import ShareRequest, backup_answer
 from broker.barrier.records import RECOVERY_CONFIG, ROOT_KEY, SEAL_CONFIG, UNSEAL_BACKUP, ShareBackup
-from broker.barrier.rekey import MAX_PGP_TEXT, Rekey, Step, idle_status
+from broker.barrier.rekey import MAX_PGP_TEXT, Rekey, Step
 from broker.barrier.rotate import rotate_root
 from broker.barrier.shares import Group, ShareRejected
 from broker.plugin.errors import InvalidRequest, TooLarge
@@ -138,8 +139,11 @@ class TestVerification:
     async def test_nothing_to_verify_before_the_new_shares_exist(self, node):
         with pytest.raises(InvalidRequest, match="no rekey verification in progress"):
             await started(node, require_verification=True).verify(node.keys[0], "x", node.authority)
-        with pytest.raises(InvalidRequest, match="no rekey verification in progress"):
-            started(node).verify_status()
+        with pytest.raises(InvalidRequest, match="no rotation verification in progress"):
+            await started(node).verify(node.keys[0], "x", node.authority, door=Door.ROTATE)
+        state = started(node)
+        assert state.verify_status() == {"nonce": "", "started": False, "t": 3, "n": 5, "progress": 0}
+        assert state.restart_verification(os.urandom) == state
 
     async def test_a_root_key_rotated_meanwhile_makes_it_start_again(self, node):
         """Else the new shares would open a root key that opens no keyring: neither old nor new."""
@@ -221,7 +225,7 @@ async def test_pgp_keys_that_would_not_fit_are_refused_at_the_start(node, pgp_ke
 
 
 async def test_status_is_vaults(node):
-    assert idle_status(node.records) == {
+    assert Door.REKEY.idle_status(node.records) == {
         "nonce": "", "started": False, "t": 0, "n": 0, "progress": 0, "required": 2, "pgp_fingerprints": None,
         "backup": False, "verification_required": False,
     }  # fmt: skip
@@ -233,6 +237,32 @@ async def test_status_is_vaults(node):
     step = await bring(state, node, node.keys[:2])
     assert set(step.answer) == {"nonce", "complete", "keys", "keys_base64", "keys_mnemonic", "pgp_fingerprints",
                                 "backup", "verification_required"}  # fmt: skip
+
+
+async def test_the_newer_door_tells_the_same_ceremony_in_its_own_words(node, pgp_key):
+    assert Door.ROTATE.idle_status(node.records) == {"n": 0, "required": 2, "started": False, "t": 0}
+    state = started(node, door=Door.ROTATE)
+    told = {"n": 5, "nonce": state.nonce, "progress": 0, "required": 2, "started": True, "t": 3,
+            "verification_nonce": "", "verification_required": False}  # fmt: skip
+    assert state.status(node.records, Door.ROTATE) == told
+    with pytest.raises(InvalidRequest, match=f'nonce for rotation is "{state.nonce}"'):
+        await state.update(node.keys[0], "x", node.authority, random=os.urandom, door=Door.ROTATE)
+    step = await state.update(node.keys[0], state.nonce, node.authority, random=os.urandom, door=Door.ROTATE)
+    assert step.answer == told | {"progress": 1}
+    with_pgp = started(node, ShareRequest((Group(1, 1),), pgp_keys=(pgp_key,), backup=True))
+    extra = set(with_pgp.status(node.records, Door.ROTATE)) - set(told)
+    assert extra == {"pgp_fingerprints", "backup"}
+
+
+@pytest.mark.parametrize("door", Door)
+def test_each_door_has_its_errors(door):
+    word = {"rekey": "rekey", "rotation": "rotation"}[door]
+    assert str(door.in_progress()) == f"{word} already in progress"
+    assert str(door.no_verification()) == f"no {word} configuration found"
+    assert str(door.not_in_progress(recovery=False, verifying=True)) == f"no {word} in progress"
+    kinds = [str(door.not_in_progress(recovery=recovery)) for recovery in (False, True)]
+    rekey = ["no barrier rekey in progress", "no recovery rekey in progress"]
+    assert kinds == (rekey if door is Door.REKEY else ["no rotation in progress"] * 2)
 
 
 @pytest.mark.parametrize(
