@@ -49,7 +49,6 @@ TEMPLATES = (
         ("mounts/a/b/tune", "mounts/{path:path}/tune", {"path": "a/b"}),
         ("mounts/a/b", "mounts/{path:path}", {"path": "a/b"}),
         ("mounts/tune", "mounts/{path:path}", {"path": "tune"}),
-        ("data/", "data/{path:path}", {"path": ""}),
         ("data/a/", "data/{path:path}", {"path": "a/"}),
         ("data/é\n😀", "data/{path:path}", {"path": "é\n😀"}),
         ("data", "{path:path}", {"path": "data"}),
@@ -59,6 +58,16 @@ TEMPLATES = (
 def test_the_most_specific_template_wins(path, template, params):
     found, got = PathTable([row(each) for each in TEMPLATES]).match(path)
     assert (found.template, dict(got)) == (template, params)
+
+
+def test_a_rest_may_be_empty_unless_a_row_of_its_own_stands_for_that():
+    assert PathTable([row("data/{path:path}")]).match("data/")[1] == {"path": ""}
+    table = PathTable([row("data/{path:path}"), row("data")])
+    assert [table.match(path)[0].template for path in ("data", "data/", "data/a")] == [
+        "data",
+        "data",
+        "data/{path:path}",
+    ]
 
 
 def test_the_order_of_the_rows_does_not_matter():

@@ -72,8 +72,8 @@ class CubbyholeEngine(Engine):
         return ctx.storage.view(drawer(ctx.caller.token_hash))
 
     async def known(self, ctx: Context, params: Mapping[str, str]) -> bool:
-        """Tell a write to something present from one to something new."""
-        return await self._find(ctx, params["path"]) is not None
+        """Tell a write to something present from one to something new. Asked before access is judged: never raises."""
+        return bool(ctx.caller.token_hash) and await self._find(ctx, params["path"]) is not None
 
     async def _find(self, ctx: Context, path: str) -> Entry | None:
         own = self.own(ctx)

@@ -1,6 +1,7 @@
 """What the paths of version 2 take."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated
 
 from msgspec import UNSET, UnsetType
@@ -98,7 +99,7 @@ class WriteConfig:
     cas_required: CasRequired = UNSET
     metadata_cas_required: MetadataCasRequired = UNSET
     delete_version_after: Annotated[
-        Json,
+        timedelta | UnsetType | None,
         Field(
             "How long a version lives; 0 for ever, below 0 for ever whatever the secret says.", nullable=True
         ),
@@ -114,7 +115,8 @@ class WriteMetadata:
     cas_required: CasRequired = UNSET
     metadata_cas_required: MetadataCasRequired = UNSET
     delete_version_after: Annotated[
-        Json, Field("How long a version lives, no longer than the mount allows.", nullable=True)
+        timedelta | UnsetType | None,
+        Field("How long a version lives, no longer than the mount allows.", minimum=0, nullable=True),
     ] = UNSET
     custom_metadata: Annotated[
         dict[str, Json] | UnsetType | None, Field("Up to 64 texts that describe the secret.", nullable=True)

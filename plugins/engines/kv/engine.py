@@ -50,8 +50,11 @@ class VersionedBase(Engine):
             ctx.storage.save(metadata_path(path), meta)
 
     async def known(self, ctx: Context, params: Mapping[str, str]) -> bool:
-        """Tell a write to something present from one to something new."""
-        return await self.find(ctx, params["path"]) is not None
+        """Tell a write to something present from one to something new. Asked before access is judged: never raises."""
+        path = params["path"]
+        if path == "" or path.endswith("/"):
+            return False
+        return await ctx.storage.load(metadata_path(path), Metadata) is not None
 
 
 def named(path: str) -> str:

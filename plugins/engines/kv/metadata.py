@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
-from broker.plugin import Context, NotFound, Raw, View
+from broker.plugin import Context, NotFound, Raw, Verb, View
 
 from . import arguments as take
 from .engine import ContentHandlers, named, nothing_to_patch
-from .errors import Upgrading, WrongFamily
+from .errors import NoName, Upgrading, WrongFamily
 from .records import Metadata, duration, metadata_path, timestamp, version_path
 from .settings import changed, check_metadata_cas, overruled
 from .upgrade import is_upgrading, upgrade_batch
@@ -126,6 +126,14 @@ class VersionedEngine(ContentHandlers):
 
     async def explain(self, ctx: Context, args: take.Anything) -> None:
         """Tell a caller who forgot what the paths of version 2 begin with."""
+        if ctx.path.endswith("/"):
+            # A family with an empty name below it, or a folder: answered as anywhere else below a family.
+            if ctx.verb in (Verb.CREATE, Verb.UPDATE, Verb.PATCH):
+                raise NoName
+            if ctx.path.rstrip("/") in (*_ROOTS, "subkeys"):
+                if ctx.verb is Verb.DELETE:
+                    return
+                raise NotFound
         if ctx.path.rstrip("/") in _ROOTS:
             raise WrongFamily("Non-listing operations on the root of a K/V v2 mount are not supported.")
         word = _CLI_WORDS.get(ctx.verb.value, ctx.verb.value)

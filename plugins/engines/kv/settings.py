@@ -1,11 +1,12 @@
 """Reading the settings of a secret as callers write them."""
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
-from broker.plugin import InvalidRequest, parse_duration
+from broker.plugin import InvalidRequest
 
 from .errors import MetadataCasMismatch, MetadataCasRequired
 from .records import EngineConfig, Metadata
@@ -14,15 +15,11 @@ MAX_KEYS, MAX_KEY_BYTES, MAX_VALUE_BYTES = 64, 128, 512
 _FAILED = "custom_metadata validation failed: "
 
 
-def whole_seconds(given: Any) -> int:
-    """Read ``delete_version_after``: whole seconds, fractions dropped, anything below zero is -1. Raises: InvalidRequest."""
+def whole_seconds(given: timedelta | None) -> int:
+    """Return ``delete_version_after`` as it is stored: fractions of a second dropped, anything below zero is -1."""
     if given is None:
         return 0
-    try:
-        seconds = parse_duration(given).total_seconds()
-    except InvalidRequest as error:
-        raise InvalidRequest(f'field "delete_version_after": {error}') from None
-    return -1 if seconds < 0 else int(seconds)
+    return -1 if given < timedelta(0) else int(given.total_seconds())
 
 
 def check_metadata_cas(given: Any, meta: Metadata | None, config: EngineConfig) -> None:
@@ -53,7 +50,7 @@ def changed(meta: Metadata, args: Any, *, patch: bool) -> Metadata | None:
         if getattr(args, name) is not UNSET:
             changes[name] = bool(getattr(args, name))
     if args.delete_version_after is not UNSET and not (patch and args.delete_version_after is None):
-        changes["delete_version_after"] = _lifetime(args.delete_version_after)
+        changes["delete_version_after"] = whole_seconds(args.delete_version_after)
     if args.custom_metadata is not UNSET:
         given = args.custom_metadata or {}
         if patch and args.custom_metadata is not None:
@@ -61,13 +58,6 @@ def changed(meta: Metadata, args: Any, *, patch: bool) -> Metadata | None:
             given = kept | {key: value for key, value in given.items() if value is not None}
         changes["custom"] = custom_metadata(given) or None
     return msgspec.structs.replace(meta, **changes) if changes else None
-
-
-def _lifetime(given: Any) -> int:
-    seconds = whole_seconds(given)
-    if seconds < 0:
-        raise InvalidRequest('field "delete_version_after": cannot provide negative value')
-    return seconds
 
 
 def custom_metadata(given: dict[str, Any]) -> dict[str, str]:

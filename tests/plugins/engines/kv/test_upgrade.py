@@ -5,6 +5,7 @@ from broker_plugins.engines.kv import VersionedEngine
 from broker_plugins.engines.kv.errors import Upgrading
 from broker_plugins.engines.kv.upgrade import upgrade_batch
 
+from broker.plugin import Verb
 from broker.plugin.testing.engine import EngineHarness
 from broker.plugin.testing.memory import MemoryView
 
@@ -53,6 +54,13 @@ async def test_meanwhile_what_is_ready_is_served_and_the_rest_is_not_missed(tune
     ):
         with pytest.raises(Upgrading, match="Upgrading from non-versioned to versioned data"):
             await refused
+
+    assert (
+        await tuned.engine.known(
+            tuned.context(Verb.UPDATE, "data/e", MemoryView(tuned.store.transaction())), {"path": "e"}
+        )
+        is False
+    )
 
 
 async def test_the_engine_adopts_what_fits_one_batch_at_once(tuned):
