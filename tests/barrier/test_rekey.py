@@ -2,14 +2,16 @@
 
 import os
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from broker.barrier import custodians
+from broker.barrier.authority import KeyRefused
 from broker.barrier.ceremonies import MAX_BYTES, dump, load
 from broker.barrier.doors import Door
-from broker.barrier.encoding import decode
+from broker.barrier.encoding import decode, encode
 from broker.barrier.issue import ShareRequest, backup_answer
 from broker.barrier.records import RECOVERY_CONFIG, ROOT_KEY, SEAL_CONFIG, UNSEAL_BACKUP, ShareBackup
 from broker.barrier.rekey import MAX_PGP_TEXT, Rekey, Step
@@ -91,6 +93,20 @@ async def test_a_bad_share_names_its_check(node, make_node):
             await state.update(bad, state.nonce, node.authority, random=os.urandom)
         assert caught.value.check == check
     assert (await bring(state, node, node.keys[1:2])).answer["complete"]
+
+
+async def test_shares_that_do_not_open_the_root_key_in_use_authorise_nothing(node, auto, make_node):
+    node.stored[ROOT_KEY] = (await make_node(ShareRequest.of(3, 2))).stored[ROOT_KEY]
+    with pytest.raises(KeyRefused):
+        await bring(started(node), node, node.keys[:2])
+    recovery = auto.records.recovery
+    bent = msgspec.structs.replace(
+        recovery, verifier=recovery.verifier[:-1] + bytes([recovery.verifier[-1] ^ 1])
+    )
+    auto.stored[RECOVERY_CONFIG] = encode(bent)
+    for replaces_recovery in (False, True):
+        with pytest.raises(KeyRefused):
+            await bring(started(auto, recovery=replaces_recovery), auto, auto.keys)
 
 
 class TestVerification:
