@@ -83,8 +83,6 @@ class CubbyholeEngine(Engine):
 
     async def read(self, ctx: Context, args: Named) -> Mapping[str, Any]:
         """Return an entry of the caller's own."""
-        if args.path == "":
-            raise InvalidRequest("missing path")
         entry = await self._find(ctx, args.path)
         if entry is None:
             raise NotFound

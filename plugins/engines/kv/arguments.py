@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 from broker.plugin import Field, Json, Secret
 
 Name = Annotated[str, Field("Location of the secret below the mount.")]
-Version = Annotated[int, Field("The version to read; the latest by default.")]
+Version = Annotated[int, Field("The version to read; 0 for the latest.", minimum=0)]
 Options = Annotated[
     dict[str, Json] | None,
     Field('"cas": the current version as the writer knows it, 0 if the secret must be new.'),
@@ -56,15 +56,13 @@ class ReadVersion:
 class ReadOutline:
     path: Name
     version: Version = 0
-    depth: Annotated[int, Field("How many levels of objects to follow; 0 for all.")] = 0
+    depth: Annotated[int, Field("How many levels of objects to follow; 0 for all.", minimum=0)] = 0
 
 
 @dataclass(frozen=True, slots=True)
 class WriteVersion:
     path: Name
-    data: Annotated[
-        Secret[dict[str, Json]] | UnsetType | None, Field("Contents of the secret.", nullable=True)
-    ] = UNSET
+    data: Annotated[Secret[dict[str, Json]] | None, Field("Contents of the secret.")] = None
     options: Options = None
     version: Annotated[int, Field("Ignored when writing.", deprecated=True)] = 0
 
@@ -73,9 +71,8 @@ class WriteVersion:
 class PatchVersion:
     path: Name
     data: Annotated[
-        Secret[dict[str, Json]] | UnsetType | None,
-        Field("A JSON merge patch (RFC 7396) for the current contents.", nullable=True),
-    ] = UNSET
+        Secret[dict[str, Json]] | None, Field("A JSON merge patch (RFC 7396) for the current contents.")
+    ] = None
     options: Options = None
     version: Annotated[int, Field("Ignored when writing.", deprecated=True)] = 0
 

@@ -22,7 +22,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return merged
 
 
-def outline(document: dict[str, Any] | None, depth: int) -> dict[str, Any] | None:
+def outline(document: dict[str, Any], depth: int) -> dict[str, Any]:
     """Return the members of an object with every value replaced by ``None``.
 
     Objects are followed ``depth`` levels down (0: all of them); an empty object or a list counts as a value.
@@ -30,9 +30,7 @@ def outline(document: dict[str, Any] | None, depth: int) -> dict[str, Any] | Non
     >>> outline({"a": {"b": 1}, "c": [1]}, 0)
     {'a': {'b': None}, 'c': None}
     """
-    if document is None:
-        return None
-    deeper = depth == 0 or depth > 1
+    deeper = depth != 1
     below = depth - 1 if depth else 0
     return {
         name: outline(value, below) if deeper and isinstance(value, dict) and value else None

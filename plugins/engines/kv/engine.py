@@ -90,7 +90,7 @@ class ContentHandlers(VersionedBase):
 
     async def _show(self, ctx: Context, path: str, version: int, word: str, view: Any) -> Mapping[str, Any]:
         meta = await self.find(ctx, path)
-        number = version if version > 0 or meta is None else meta.current
+        number = version or (meta.current if meta else 0)
         mark = meta.versions.get(number) if meta else None
         if meta is None or mark is None:
             raise NotFound
@@ -105,16 +105,15 @@ class ContentHandlers(VersionedBase):
     async def write_version(self, ctx: Context, args: take.WriteVersion) -> Mapping[str, Any]:
         """Store a new version. Raises: CasRequired, CasMismatch; nothing is stored then."""
         path = named(args.path)
-        if args.data is UNSET:
+        if args.data is None:
             raise InvalidRequest("no data provided")
         meta = await self.find(ctx, path) or _EMPTY
         config = await self.config(ctx)
         check_cas(args.options, meta, config)
-        data = args.data.reveal() if args.data is not None else None
-        return self._append(ctx, path, meta, config, data)
+        return self._append(ctx, path, meta, config, args.data.reveal())
 
     def _append(
-        self, ctx: Context, path: str, meta: Metadata, config: EngineConfig, data: dict[str, Any] | None
+        self, ctx: Context, path: str, meta: Metadata, config: EngineConfig, data: dict[str, Any]
     ) -> Mapping[str, Any]:
         grown, gone = add_version(meta, config, now=ctx.now)
         ctx.storage.save(version_path(path, grown.current), Document(data=data))
@@ -126,7 +125,7 @@ class ContentHandlers(VersionedBase):
     async def patch_version(self, ctx: Context, args: take.PatchVersion) -> Mapping[str, Any] | Raw:
         """Store a new version made of the current one and a merge patch."""
         path = named(args.path)
-        if args.data is UNSET:
+        if args.data is None:
             raise InvalidRequest("no data provided")
         meta = await self.find(ctx, path)
         if meta is None:
@@ -141,8 +140,7 @@ class ContentHandlers(VersionedBase):
             document = await ctx.storage.load(version_path(path, meta.current), Document)
         if document is None:
             raise NotFound(data=described(mark, meta.current, meta))
-        patch = args.data.reveal() if args.data is not None else {}
-        return self._append(ctx, path, meta, config, merge_patch(document.data, patch))
+        return self._append(ctx, path, meta, config, merge_patch(document.data, args.data.reveal()))
 
     async def delete_latest(self, ctx: Context, args: take.Named) -> None:
         """Mark the latest version as deleted; ``undelete`` brings it back."""

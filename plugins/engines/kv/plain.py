@@ -61,7 +61,7 @@ class PlainEngine(Engine):
     async def read(self, ctx: Context, args: Named) -> Response:
         """Return the value, with its ``ttl`` as the time a reader may rely on it."""
         entry = await self._find(ctx, args.path)
-        if entry is None or entry.data is None:
+        if entry is None:
             raise NotFound
         default = self.mount.config.default_lease_ttl or SYSTEM_LEASE_TTL
         return Response(data=entry.data, lease_duration=reliance(entry.data, default))

@@ -18,7 +18,7 @@ class Document(msgspec.Struct, frozen=True, omit_defaults=True):
     """A JSON object as it was given: the contents of one version, or of a version 1 entry."""
 
     v: int = 1
-    data: dict[str, Any] | None = None
+    data: dict[str, Any] = {}
 
 
 class EngineConfig(msgspec.Struct, frozen=True, omit_defaults=True):
