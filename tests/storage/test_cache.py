@@ -4,6 +4,8 @@ from contextlib import closing
 import pytest
 
 from broker.plugin.errors import Sealed, Tampered
+from broker.plugin.storage import Batch
+from broker.storage import TransactionConflict
 from broker.storage.cache import ENTRY_OVERHEAD_BYTES, Entry, PlainCache, absent
 
 
@@ -56,8 +58,6 @@ async def test_a_write_and_a_deletion_by_another_worker_are_seen_at_once(tenant,
 
 
 async def test_a_feed_that_no_longer_reaches_back_drops_everything(tenant, worker, store, signal):
-    from broker.plugin.storage import Batch
-
     await write(tenant, "a", b"1")
     assert await read(tenant, "a") == b"1"
     await write(worker(), "a", b"2")
@@ -68,8 +68,6 @@ async def test_a_feed_that_no_longer_reaches_back_drops_everything(tenant, worke
 
 
 async def test_a_commit_that_nobody_announced_is_found_by_polling(tenant, store, codec):
-    from broker.plugin.storage import Batch
-
     await write(tenant, "a", b"1")
     await tenant.poll()
     assert not await tenant.poll()
@@ -93,6 +91,37 @@ async def test_a_read_overtaken_by_news_is_answered_but_not_cached(tenant, worke
     assert await transaction.get("a") == b"old"
     assert not await transaction.validate()
     assert await read(tenant, "a") == b"new"
+
+
+async def test_an_own_commit_overtaken_by_news_of_a_later_one_is_not_cached(
+    tenant, worker, store, monkeypatch
+):
+    await write(tenant, "a", b"old")
+    commit = store.commit
+
+    async def slow(batches):
+        outcomes = await commit(batches)
+        monkeypatch.undo()
+        await write(worker(), "a", b"later")
+        await tenant.begin()
+        return outcomes
+
+    monkeypatch.setattr(store, "commit", slow)
+    await write(tenant, "a", b"earlier")
+    assert await read(tenant, "a") == b"later"
+
+
+async def test_a_conflict_with_what_nobody_announced_does_not_repeat_itself(tenant, store, codec):
+    await write(tenant, "a", b"1")
+    await read(tenant, "a")
+    await store.commit([Batch({"a": codec.seal("a", b"2")})])
+    transaction = await tenant.begin()
+    assert await transaction.get("a") == b"1"
+    transaction.put("b", b"x")
+    with pytest.raises(TransactionConflict):
+        await transaction.commit()
+    await transaction.reset()
+    assert await transaction.get("a") == b"2"
 
 
 async def test_forgetting_leaves_no_plaintext_not_even_of_a_read_under_way(tenant, store, monkeypatch):

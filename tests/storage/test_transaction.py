@@ -239,6 +239,11 @@ async def test_lists_show_own_writes_and_hide_own_deletions(tenant):
     assert await mine.scan("k/") == ["b/c", "f/2", "z"]
     assert await mine.scan("k/", limit=2) == ["b/c", "f/2"]
     assert await mine.list("") == ["elsewhere", "k/"]
+    mine.rollback()
+    mine.delete("k/a")
+    mine.delete("k/g/1")
+    assert await mine.list("k/", limit=2) == ["f/", "z"]
+    assert await mine.list("k/", limit=1) == ["f/"]
 
 
 async def test_a_view_reaches_only_below_its_prefix(tenant):

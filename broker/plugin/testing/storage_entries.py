@@ -120,6 +120,14 @@ class EntriesContract(Reached):
         assert found is not None
         assert (found.value, found.revision) == (b"2", last.revision)
 
+    async def test_what_a_batch_deletes_is_absent_for_the_next_of_its_group(self, store: Store) -> None:
+        await fill(store, "n")
+        batches = [Batch({"n": None}), Batch({"n": b"again"}, {"n": ABSENT})]
+        assert all(isinstance(outcome, Committed) for outcome in await store.commit(batches))
+        found = await store.get("n")
+        assert found is not None
+        assert found.value == b"again"
+
     async def test_an_expectation_alone_is_judged_without_moving_the_store(self, store: Store) -> None:
         revision = await fill(store, "a")
         accepted, refused = await store.commit([Batch({}, {"a": revision}), Batch({}, {"a": ABSENT})])

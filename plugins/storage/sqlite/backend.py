@@ -121,18 +121,17 @@ class SqliteBackend(Backend):
         if self._threads is not None:
             self._threads.shutdown()
             self._threads = None
-        self._pid = 0
 
     def _enter_process(self) -> None:
-        """Refuse to work in a child of a process that had files open.
+        """Start afresh in a child process, and refuse to if its parent had files open when it forked.
 
         SQLite's own books about locks are inherited by a fork, the locks are not: two processes would write
-        at once. Opening nothing before the fork is the only safe order.
+        at once. So whoever uses a store before a fork closes it first.
         """
         if self._pid not in (0, os.getpid()):
-            raise RuntimeError(
-                "the storage was in use before this process was forked; open it after the fork"
-            )
+            if any(store.is_open for store in self._stores.values()):
+                raise RuntimeError("a store was open when this process was forked; close it before the fork")
+            self._stores, self._open, self._threads = {}, OrderedDict(), None
         self._pid = os.getpid()
 
     def _executor(self) -> ThreadPoolExecutor:

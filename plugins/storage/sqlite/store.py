@@ -66,6 +66,11 @@ class SqliteStore(Store):
         """Whether a thread works with the connections."""
         return bool(self._running)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there are connections, which must not survive a fork."""
+        return self._reader is not None or self._writer is not None
+
     async def get(self, path: str) -> Stored | None:
         with translated(self.tenant, self.file):
             row = self._read().execute(_GET, (path,)).fetchone()

@@ -12,6 +12,7 @@ from contextlib import closing
 import pytest
 from broker_plugins.storage.sqlite import SQLITE, SqliteBackend, schema
 from broker_plugins.storage.sqlite.inspection import inspect
+from broker_plugins.storage.sqlite.locks import FileLock
 
 from broker.plugin.errors import ConfigError, InsufficientStorage, Tampered, Unavailable
 from broker.plugin.storage import Batch, Committed
@@ -108,6 +109,33 @@ async def test_a_half_made_store_does_not_count(backend, tmp_path):
     store = await backend.open("root", create=True)
     assert await store.scan("") == []
     assert await write(store, a=b"1") == Committed(1)
+
+
+async def test_the_log_of_a_dropped_store_is_not_replayed_into_the_next(backend, store):
+    await write(store, a=b"old")
+    log = store.file.with_name("root.db-wal")
+    old = log.read_bytes()
+    assert old
+    await backend.drop("root")
+    log.write_bytes(old)
+    store = await backend.open("root", create=True)
+    assert await store.scan("") == []
+    assert await write(store, b=b"1") == Committed(1)
+
+
+async def test_a_lock_whose_file_is_removed_while_waiting_is_taken_on_the_new_one(tmp_path):
+    first, second, third = (FileLock(tmp_path / "x.lock") for _ in range(3))
+    first.acquire()
+    waiting = asyncio.create_task(asyncio.to_thread(second.acquire))
+    await asyncio.sleep(0.05)
+    (tmp_path / "x.lock").unlink()
+    first.close()
+    await waiting
+    assert second.is_current()
+    assert not third.try_acquire()
+    second.close()
+    assert third.try_acquire()
+    third.close()
 
 
 # Formats
@@ -357,11 +385,12 @@ def test_a_store_open_before_a_fork_is_refused_after_it_and_a_closed_one_is_not(
     backend = SqliteBackend(str(tmp_path))
 
     async def use(name):
-        await write(await backend.open("root", create=True), **{name: b"1"})
+        store = await backend.open("root", create=True)
+        await write(store, **{name: b"1"})
+        return store
 
-    async def close_and_use():
-        await use("first")
-        await backend.close()
+    async def use_and_close():
+        await (await use("first")).close()
 
     def in_child(name):
         child = FORK.Process(target=lambda: asyncio.run(use(name)))
@@ -369,7 +398,7 @@ def test_a_store_open_before_a_fork_is_refused_after_it_and_a_closed_one_is_not(
         child.join()
         return child.exitcode
 
-    asyncio.run(close_and_use())
+    asyncio.run(use_and_close())
     assert in_child("child") == 0
     asyncio.run(use("parent"))
     assert in_child("too late") == 1
