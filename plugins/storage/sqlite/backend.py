@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from broker.plugin.errors import InvalidRequest, NotFound
+from broker.plugin.errors import InvalidRequest, NotFound, Unavailable
 from broker.plugin.storage import Backend, HeldLock
 
 from . import schema, snapshots
@@ -59,7 +59,8 @@ class SqliteBackend(Backend):
             await self._blocking(lambda: self._create(tenant, file))
         store = self._stores.get(tenant)
         if store is None:
-            store = self._stores[tenant] = self._store(tenant, file)
+            with translated(tenant, file):
+                store = self._stores[tenant] = self._store(tenant, file)
         store.check()
         return store
 
@@ -89,8 +90,11 @@ class SqliteBackend(Backend):
     async def try_lock(self, name: str) -> HeldLock | None:
         if not _LOCK_NAME.fullmatch(name):
             raise InvalidRequest("a lock's name is made of a-z, 0-9, - and _")
-        lock = FileLock(self._lock_file(f"cluster-{name}"))
-        return _Held(lock) if lock.try_acquire() else None
+        try:
+            lock = FileLock(self._lock_file(f"cluster-{name}"))
+            return _Held(lock) if lock.try_acquire() else None
+        except OSError as error:
+            raise Unavailable(f"the lock {name} cannot be taken: {error.strerror}") from error
 
     async def snapshot(self, tenant: str) -> AsyncIterator[bytes]:
         file = self._file(tenant)

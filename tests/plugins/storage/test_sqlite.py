@@ -101,6 +101,17 @@ async def test_commits_are_synced_logged_ahead_and_erase_what_they_replace(store
         assert values == ["wal", 2, 1, 0, 1]
 
 
+async def test_a_folder_that_cannot_be_made_is_a_sentence_not_a_traceback(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    backend = SqliteBackend(str(tmp_path / "file" / "data"))
+    assert await backend.tenants() == []
+    with pytest.raises(Unavailable, match="Not a directory"):
+        await backend.open("root", create=True)
+    with pytest.raises(Unavailable, match="the lock steward cannot be taken: Not a directory"):
+        await backend.try_lock("steward")
+    await backend.close()
+
+
 async def test_a_half_made_store_does_not_count(backend, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / ".root.0123456789abcdef.new").write_bytes(b"half")
