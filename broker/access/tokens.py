@@ -13,6 +13,7 @@ tree with one write, and the steward clears the remains in bounded steps.
 """
 
 import hmac
+import math
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -96,6 +97,18 @@ class TokenStore:
                 return None
             parent = "" if above.severed else above.parent
         return entry
+
+    async def horizon(self, tx: Transaction, entry: TokenEntry) -> float:
+        """Return when a live token dies by itself or with an ancestor, in Unix seconds; infinity for never."""
+        until = entry.expires_at or math.inf
+        parent = entry.parent
+        while parent:
+            above = await tx.load(ID + parent, TokenEntry)
+            if above is None or above.severed:
+                break
+            until = min(until, above.expires_at or math.inf)
+            parent = above.parent
+        return until
 
     async def by_accessor(self, tx: Transaction, accessor: str, now: float) -> Found | None:
         """Return the live token that ``accessor`` refers to."""

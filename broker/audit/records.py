@@ -170,11 +170,13 @@ class RecordEncoder:
 
     def _chosen_headers(self, headers: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
         text = str if self._options.log_raw else self._salt.text
-        return {
-            name: [text(value) for value in headers[name]] if hashed else list(headers[name])
-            for name, hashed in self._headers.items()
-            if name in headers
-        }
+        chosen: dict[str, list[str]] = {}
+        for name, hashed in self._headers.items():
+            if name in headers:
+                given = headers[name]
+                values = [given] if isinstance(given, str) else list(given)
+                chosen[name] = [text(value) for value in values] if hashed else values
+        return chosen
 
     def _wrap(self, wrap: WrapInfo) -> WrapShape:
         return WrapShape(

@@ -5,7 +5,7 @@ from typing import Any
 
 from broker.access.records import TokenEntry
 from broker.access.tokens import Found
-from broker.audit.entry import AuditEntry, AuthFacts, ResponseFacts
+from broker.audit.entry import AuditEntry, AuthFacts, GrantingPolicy, PolicyResults, ResponseFacts
 from broker.core.requests import Request
 from broker.core.routing import Route
 from broker.plugin.context import NamespaceInfo
@@ -13,6 +13,8 @@ from broker.plugin.messages import Auth, Response
 
 MAX_KEPT = 2048
 _facts: dict[str, tuple[TokenEntry, str, AuthFacts]] = {}
+_results: dict[tuple[str, tuple[str, ...]], PolicyResults] = {}
+REFUSED = PolicyResults(allowed=False)
 
 
 def entry_of(
@@ -29,7 +31,7 @@ def entry_of(
         mount=None if route is None else route.mount,
         client_token=None if request.token is None else request.token.reveal(),
         data=request.data or None,
-        headers={name: [value] for name, value in request.headers.items()} if request.headers else None,
+        headers=request.headers,
         remote_address=connection.remote_address,
         remote_port=connection.remote_port,
         wrap_ttl=int(request.wrap_ttl or 0),
@@ -48,6 +50,18 @@ def fill_caller(entry: AuditEntry, found: Found, token: str) -> None:
     entry.client_token_accessor = record.accessor
     entry.client_id = record.entity_id or found.hash
     entry.remaining_uses = max(record.num_uses, 0)
+
+
+def granted(namespace: NamespaceInfo, policies: tuple[str, ...]) -> PolicyResults:
+    """Say thanks to which policies a request is allowed. One object per set of policies, as the encoded form is kept by it."""
+    key = (namespace.id, policies)
+    known = _results.get(key)
+    if known is None:
+        if len(_results) >= MAX_KEPT:
+            _results.clear()
+        granting = tuple(GrantingPolicy(name, namespace.id, namespace.path, "acl") for name in policies)
+        known = _results[key] = PolicyResults(allowed=True, granting_policies=granting)
+    return known
 
 
 def forget_callers() -> None:

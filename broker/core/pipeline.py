@@ -15,21 +15,16 @@ from typing import Any
 
 import msgspec
 
-from broker.access.policy.acl import ACL
-from broker.access.records import TokenEntry
-from broker.access.tokens import ID as TOKEN_ID
-from broker.access.tokens import Found
 from broker.audit.entry import AuditEntry, ResponseFacts
 from broker.barrier.envelope import UnknownTerm
+from broker.core.admission import Admission, Session, Way, lead
 from broker.core.auditing import entry_of, facts_of_response, fill_caller
 from broker.core.denials import Denials
 from broker.core.logins import mint_login
 from broker.core.requests import Request
-from broker.core.routing import Route
 from broker.core.runtime import Runtime
 from broker.core.sealing import SealState
-from broker.core.tenants import Tenant
-from broker.core.tokens import DENIED, home_of
+from broker.core.tokens import DENIED
 from broker.plugin.context import Caller, Context, Mount, NamespaceInfo
 from broker.plugin.errors import (
     AuditFailed,
@@ -51,43 +46,27 @@ from broker.storage.transaction import Transaction
 log = logging.getLogger("broker.core")
 
 MAX_ATTEMPTS = 200
-SPENT_SECONDS = 60.0
-"""How long a token that was used up stays in store for the request that took its last use."""
 ROOT_NAMESPACE = NamespaceInfo("root", "root", "")
 NOBODY = Caller()
 NO_FACTS = ResponseFacts()
 _LISTING = frozenset((Verb.LIST, Verb.SCAN))
-_DEFAULT_STATUS: dict[Verb, Verb] = {Verb.CREATE: Verb.UPDATE, Verb.UPDATE: Verb.CREATE}
+_OTHER_WRITE: dict[Verb, Verb] = {Verb.CREATE: Verb.UPDATE, Verb.UPDATE: Verb.CREATE}
+_AGAIN = (TransactionConflict, UnknownTerm)
+"""Not refusals: the request runs again."""
 
 
 class Attempt:
-    """The moving parts of one pass of a request through the pipeline."""
+    """The moving parts of one pass of a request through the pipeline, filled in as they become known."""
 
-    __slots__ = (
-        "acl",
-        "caller",
-        "context",
-        "entry",
-        "found",
-        "operation",
-        "route",
-        "tenant",
-        "token_tenant",
-        "tx",
-        "verb",
-    )
+    __slots__ = ("context", "entry", "operation", "session", "tx", "way")
+
+    way: Way
+    tx: Transaction
+    context: Context
+    operation: Operation
 
     def __init__(self) -> None:
-        self.tenant: Tenant | None = None
-        self.tx: Transaction | None = None
-        self.route: Route | None = None
-        self.operation: Operation | None = None
-        self.verb = Verb.READ
-        self.found: Found | None = None
-        self.token_tenant: Tenant | None = None
-        self.caller = NOBODY
-        self.acl: ACL | None = None
-        self.context: Context | None = None
+        self.session: Session | None = None
         self.entry: AuditEntry | None = None
 
 
@@ -111,6 +90,7 @@ class Core:
         }
         self._denials = denials
         self._clock = clock
+        self._admission = Admission(clock)
 
     async def handle(self, request: Request) -> Response:
         """Serve one request. Raises: BrokerError for everything a caller is told about."""
@@ -154,34 +134,40 @@ class Core:
     ) -> Response:
         try:
             await self._authorise(runtime, request, attempt)
-        except (BrokerError, asyncio.CancelledError) as error:
-            if isinstance(error, BrokerError) and not isinstance(error, TransactionConflict | UnknownTerm):
-                await self._audit_refusal(runtime, request, attempt, error)
+        except _AGAIN:
             raise
-        entry, context = attempt.entry, attempt.context
-        assert entry is not None and context is not None
+        except BrokerError as error:
+            await self._audit_refusal(runtime, request, attempt, error)
+            raise
+        entry = attempt.entry
+        assert entry is not None
+        auditor = runtime.auditor
         if not audited:
-            pending = runtime.auditor.request(entry)
+            pending = auditor.request(entry)
             if pending is not None:
                 await pending
         try:
             response = await self._run(attempt, request)
             tx = attempt.tx
-            assert tx is not None
             if tx.dirty:
                 await tx.commit()
-        except (TransactionConflict, UnknownTerm, AuditFailed):
+            elif not await tx.validate():
+                raise TransactionConflict
+        except (*_AGAIN, AuditFailed):
             raise
-        except BrokerError as error:
-            entry.error = str(error) or type(error).__name__
-            pending = runtime.auditor.response(entry, NO_FACTS)
+        except Exception as error:
+            # A plain internal error is recorded too; its text stays in the log, for it may hold anything.
+            entry.error = (
+                (str(error) or type(error).__name__) if isinstance(error, BrokerError) else "internal error"
+            )
+            pending = auditor.response(entry, NO_FACTS)
             if pending is not None:
                 await pending
             raise
         if self._seal.current() is not runtime and not _seals(request):
             raise Sealed
         try:
-            pending = runtime.auditor.response(entry, facts_of_response(response, context.now))
+            pending = auditor.response(entry, facts_of_response(response, attempt.context.now))
             if pending is not None:
                 await pending
         except AuditFailed:
@@ -191,192 +177,103 @@ class Core:
 
     async def _authorise(self, runtime: Runtime, request: Request, attempt: Attempt) -> None:
         """Resolve the path, the caller and the permission, or raise. Fills ``attempt`` as far as it gets."""
-        tenants = runtime.tenants
-        attempt.entry = entry_of(request, ROOT_NAMESPACE)
-        tenant, path = await tenants.resolve(request.namespace, request.path)
-        attempt.tenant = tenant
-        tx = attempt.tx = await tenant.store.begin()
-        await runtime.devices.follow(tx if tenant is tenants.root else await tenants.root.store.begin())
-        router = await tenants.router(tenant, tx)
-        route = attempt.route = router.route(path)
-        attempt.entry = entry_of(request, tenant.info, path, route)
-        verb = attempt.verb = request.verb
+        way, tx = attempt.way, attempt.tx = await self._admission.way(runtime, request)
+        route, verb = way.route, request.verb
+        entry = attempt.entry = entry_of(request, way.tenant.info, way.path, route)
         row = None if route is None else route.row
         operation = None if row is None else _pick(row, verb)
         if operation is not None and not operation.authenticated:
             attempt.operation = operation
-            attempt.context = self._bound_context(request, attempt, NOBODY)
+            attempt.context = self._bound_context(request, way, tx, None)
             return
-        await self._identify(runtime, request, attempt)
-        context = attempt.context = self._bound_context(request, attempt, attempt.caller)
+        session = attempt.session = await self._admission.session(request, way, tx)
+        fill_caller(entry, session.found, request.token.reveal() if request.token is not None else "")
+        context = attempt.context = self._bound_context(request, way, tx, session)
         if row is not None and row.exists is not None and verb is Verb.UPDATE and route is not None:
             present = await row.exists(route.engine, context, route.params)
-            verb = attempt.verb = Verb.UPDATE if present else Verb.CREATE
+            verb = Verb.UPDATE if present else Verb.CREATE
             operation = _pick(row, verb)
-        context.verb = verb
-        attempt.entry.operation = verb.value
-        await self._check_acl(request, attempt, path, verb, operation)
+            context.verb = verb
+            entry.operation = verb.value
+        self._check_acl(request, attempt, session, verb, operation)
         if route is None:
-            raise NotFound(f'no handler for route "{path}". route entry not found.')
+            raise NotFound(f'no handler for route "{way.path}". route entry not found.')
         if row is None:
             raise UnsupportedPath
         if operation is None:
             raise UnsupportedOperation
-        if operation.root_only and not tenant.is_root:
+        if operation.root_only and not way.tenant.is_root:
             raise UnsupportedPath("operation unavailable in namespaces")
         attempt.operation = operation
 
-    async def _identify(self, runtime: Runtime, request: Request, attempt: Attempt) -> None:
-        """Find the live token, in the request's namespace or an ancestor of it."""
-        token = request.token
-        if token is None:
-            raise PermissionDenied
-        text = token.reveal()
-        tenant = attempt.tenant
-        assert tenant is not None and attempt.entry is not None
-        attempt.entry.client_token = text
-        home = home_of(tenant, text)
-        if home is None:
-            raise PermissionDenied
-        tx = attempt.tx if home is tenant else await home.store.begin()
-        assert tx is not None
-        found = await self._look_up(request, home, tx, text)
-        entry = found.entry
-        attempt.found, attempt.token_tenant = found, home
-        attempt.acl = await home.policies.acl(tx, entry.policies)
-        attempt.caller = Caller(
-            accessor=entry.accessor,
-            display_name=entry.display_name,
-            policies=entry.policies,
-            entity_id=entry.entity_id,
-            token_hash=found.hash,
-            root=entry.root,
-            namespace=home.info,
+    def _check_acl(
+        self, request: Request, attempt: Attempt, session: Session, verb: Verb, operation: Operation | None
+    ) -> None:
+        tenant, path = attempt.way.tenant, attempt.way.path
+        if session.home is not tenant:
+            path = lead(tenant, session.home) + path
+        context = attempt.context
+        decision = session.acl.check(
+            verb, path, data=request.data, wrap_ttl=request.wrap_ttl, now=context.now
         )
-        fill_caller(attempt.entry, found, text)
+        context.sudo = decision.sudo or decision.root
+        if decision.allowed and (operation is None or not operation.sudo or context.sudo):
+            limit = decision.page_limit(request.data) if verb in _LISTING else None
+            if limit is not None:
+                request.data = {**request.data, "limit": limit}
+            return
+        needs_sudo = operation is not None and operation.sudo
+        self._denials.add(request.id, session.caller, tenant.info, verb, path, sudo=needs_sudo)
+        raise PermissionDenied(DENIED)
 
-    async def _look_up(self, request: Request, home: Tenant, tx: Transaction, text: str) -> Found:
-        """Return the live token; of a limited one, take a use first. Raises: PermissionDenied."""
-        if not request.spent:
-            found = await home.tokens.lookup(tx, text, self._clock())
-            if found is None:
-                raise PermissionDenied
-            if not found.entry.num_uses:
-                return found
-            await self._spend(home, found)
-            request.spent = found.hash
-            await tx.reset()  # the transaction must not rest on the entry as it was before
-        entry = await tx.load(TOKEN_ID + request.spent, TokenEntry)
-        if entry is None or entry.revoked:
-            raise PermissionDenied
-        return Found(request.spent, entry)
+    async def _run(self, attempt: Attempt, request: Request) -> Response:
+        operation, route, context = attempt.operation, attempt.way.route, attempt.context
+        assert route is not None
+        if request.wrap_ttl:
+            raise InvalidRequest("response wrapping is not available on this server yet")
+        result = await operation.calls(route.engine, context, route.bind(operation, request.data))
+        response = _respond(result, operation, route.mount, context)
+        auth = response.auth
+        if auth is not None and auth.client_token is None:
+            await mint_login(attempt.way.tenant, attempt.tx, auth, route.mount, context)
+        return response
 
-    async def _spend(self, home: Tenant, found: Found) -> None:
-        """Take one use off a limited token, durably, before the request has any effect."""
+    async def _undo(self, attempt: Attempt, response: Response) -> None:
+        """Revoke the token that a response was about to announce: its audit record was refused."""
+        auth = response.auth
+        if auth is None or auth.client_token is None:
+            return
+        tenant = attempt.way.tenant
         while True:
-            tx = await home.store.begin()
-            now = self._clock()
-            entry = await home.tokens.alive(tx, found.hash, now)
-            if entry is None or entry.num_uses <= 0:
-                raise PermissionDenied
-            # The last use leaves -1: dead for every later request, alive for the one that took it.
-            left = entry.num_uses - 1 or -1
-            ends = (
-                min(entry.expires_at or now + SPENT_SECONDS, now + SPENT_SECONDS)
-                if left < 0
-                else entry.expires_at
-            )
-            new = msgspec.structs.replace(entry, num_uses=left, expires_at=ends)
-            home.tokens.update(tx, found.hash, entry, new)
+            tx = await tenant.store.begin()
+            name = await tenant.tokens.hash_of(tx, auth.client_token.reveal())
+            await tenant.tokens.revoke(tx, name, now=self._clock())
             try:
                 await tx.commit()
             except TransactionConflict:
                 continue
             return
 
-    async def _check_acl(
-        self, request: Request, attempt: Attempt, path: str, verb: Verb, operation: Operation | None
-    ) -> None:
-        acl, tenant, home = attempt.acl, attempt.tenant, attempt.token_tenant
-        assert acl is not None and tenant is not None and home is not None
-        if home is not tenant:
-            path = tenant.info.path[len(home.info.path) :] + path
-        decision = acl.check(verb, path, data=request.data, wrap_ttl=request.wrap_ttl, now=self._clock())
-        if decision.allowed and (operation is None or not operation.sudo or decision.sudo or decision.root):
-            assert attempt.context is not None
-            attempt.context.sudo = decision.sudo or decision.root
-            limit = decision.page_limit(request.data) if verb in _LISTING else None
-            if limit is not None:
-                request.data = {**request.data, "limit": limit}
-            return
-        self._denials.add(
-            request.id, attempt.caller, tenant.info, verb, path, sudo=bool(operation and operation.sudo)
-        )
-        raise PermissionDenied(DENIED)
-
-    async def _run(self, attempt: Attempt, request: Request) -> Response:
-        operation, route, context = attempt.operation, attempt.route, attempt.context
-        assert operation is not None and route is not None and context is not None
-        if request.wrap_ttl:
-            raise InvalidRequest("response wrapping is not available on this server yet")
-        args = operation.bind(route.params, request.data)
-        result = await operation.calls(route.engine, context, args)
-        if isinstance(result, Auth):
-            result = Response(auth=result)
-        response = _respond(result, operation, route.mount, context)
-        if response.auth is not None and response.auth.client_token is None:
-            assert attempt.tenant is not None and attempt.tx is not None
-            await mint_login(attempt.tenant, attempt.tx, response.auth, route.mount, context)
-        return response
-
-    async def _undo(self, attempt: Attempt, response: Response) -> None:
-        """Revoke the token that a response was about to announce: its audit record was refused."""
-        auth = response.auth
-        if auth is None or auth.client_token is None or attempt.tenant is None:
-            return
-        tenant = attempt.tenant
-        tx = await tenant.store.begin()
-        name = await tenant.tokens.hash_of(tx, auth.client_token.reveal())
-        await tenant.tokens.revoke(tx, name, now=self._clock())
-        await tx.commit()
-
     async def _audit_refusal(
         self, runtime: Runtime, request: Request, attempt: Attempt, error: BrokerError
     ) -> None:
         entry = attempt.entry or entry_of(request, ROOT_NAMESPACE)
         entry.error = str(error) or type(error).__name__
-        pending = runtime.auditor.request(entry)
-        if pending is not None:
-            await pending
-        pending = runtime.auditor.response(entry, NO_FACTS)
-        if pending is not None:
-            await pending
+        for record in (runtime.auditor.request(entry), runtime.auditor.response(entry, NO_FACTS)):
+            if record is not None:
+                await record
 
     # Context
 
-    def _bound_context(self, request: Request, attempt: Attempt, caller: Caller) -> Context:
-        route, tenant, tx = attempt.route, attempt.tenant, attempt.tx
-        assert tenant is not None and tx is not None
+    def _bound_context(self, request: Request, way: Way, tx: Transaction, session: Session | None) -> Context:
+        route, tenant = way.route, way.tenant
+        caller = NOBODY if session is None else session.caller
         if route is None:
             return self._context(request, caller, self._system_mount, tenant.info, None, tx, request.verb)
-        context = self._context(
-            request,
-            caller,
-            route.mount,
-            tenant.info,
-            tx.view(route.storage_prefix),
-            tx,
-            request.verb,
-            route.rest,
-        )
-        acl, home = attempt.acl, attempt.token_tenant
-        if acl is not None and home is not None:
-            lead = "" if home is tenant else tenant.info.path[len(home.info.path) :]
-
-            async def allowed(verb: Verb, path: str) -> bool:
-                return acl.check(verb, lead + path, now=self._clock()).allowed
-
-            context._allowed = allowed
+        view = tx.view(route.storage_prefix)
+        context = self._context(request, caller, route.mount, tenant.info, view, tx, request.verb, route.rest)
+        if session is not None:
+            context.judge, context.lead = session.acl, lead(tenant, session.home)
         return context
 
     def _context(
@@ -404,7 +301,6 @@ class Core:
             now=self._clock(),
             random=os.urandom,
             blocking=_blocking,
-            allowed=_nothing_allowed,
             token=request.token,
             wrap_ttl=request.wrap_ttl,
         )
@@ -414,14 +310,10 @@ async def _blocking(function: Callable[..., Any], *args: Any) -> Any:
     return await asyncio.to_thread(function, *args)
 
 
-async def _nothing_allowed(verb: Verb, path: str) -> bool:
-    return False
-
-
 def _pick(row: Path, verb: Verb) -> Operation | None:
     """Return the row's operation for a verb; a write finds ``create`` or ``update``, whichever the path has."""
     operation = row.operations.get(verb)
-    if operation is None and (other := _DEFAULT_STATUS.get(verb)) is not None:
+    if operation is None and (other := _OTHER_WRITE.get(verb)) is not None:
         operation = row.operations.get(other)
     return operation
 
@@ -432,7 +324,9 @@ def _seals(request: Request) -> bool:
 
 def _respond(result: Any, operation: Operation, mount: Mount, context: Context) -> Response:
     """Turn what a handler returned into a response."""
-    if isinstance(result, Response):
+    if isinstance(result, dict):
+        response = Response(data=result)
+    elif isinstance(result, Response):
         response = result
     elif result is None:
         response = Response(empty=True)
@@ -442,6 +336,8 @@ def _respond(result: Any, operation: Operation, mount: Mount, context: Context) 
         response = Response(plain=result)
     elif isinstance(result, Raw):
         response = Response(raw=result)
+    elif isinstance(result, Auth):
+        response = Response(auth=result)
     elif isinstance(result, Leased):
         raise NotImplementedError("leases are not recorded yet")
     elif dataclasses.is_dataclass(result) or isinstance(result, msgspec.Struct):

@@ -28,5 +28,4 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     connection: Connection = NOWHERE
     wrap_ttl: float | None = None
-    received: float = 0.0
     spent: str = ""  # storage name of the limited token this request has already taken a use of

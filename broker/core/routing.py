@@ -1,13 +1,14 @@
 """From a path to the mount, engine and table row that serve it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from broker.core.records import MountTable
 from broker.plugin.context import Mount
 from broker.plugin.engine import Engine, EngineType
 from broker.plugin.errors import InvalidRequest, UnsupportedPath
-from broker.plugin.paths import Path, PathTable
+from broker.plugin.paths import Operation, Path, PathTable
 
 ALIASES = {"kv-v1": ("kv", "1"), "kv-v2": ("kv", "2"), "generic": ("kv", "1")}
 """Mount types that name a version of another."""
@@ -25,6 +26,17 @@ class Route:
     rest: str
     row: Path | None
     params: Mapping[str, str]
+    bound: dict[Operation, Any] = field(default_factory=dict)
+    """Arguments of operations called without any data: the path alone decides them, so they are bound once."""
+
+    def bind(self, operation: Operation, data: Mapping[str, Any]) -> Any:
+        """Return the operation's arguments. Raises: InvalidRequest."""
+        if data:
+            return operation.bind(self.params, data)
+        args = self.bound.get(operation)
+        if args is None:
+            args = self.bound[operation] = operation.bind(self.params, None)
+        return args
 
 
 class Registry:

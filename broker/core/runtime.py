@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from broker.audit.auditor import Auditor
+    from broker.core.admission import Way
     from broker.core.devices import Devices
     from broker.core.tenants import Tenants
 
@@ -17,8 +18,11 @@ class Runtime:
     tenants: "Tenants"
     auditor: "Auditor"
     devices: "Devices"
+    ways: "dict[tuple[str, str], Way]" = field(default_factory=dict, repr=False)
+    """Where requests went lately, by namespace and path; each checked against its reads before use."""
     cleanup: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def close(self) -> None:
         self.tenants.forget()
+        self.ways.clear()
         await self.cleanup.aclose()

@@ -4,8 +4,9 @@ import asyncio
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from broker.access.policies import PolicyStore
 from broker.access.tokens import TokenStore, base62
@@ -19,6 +20,9 @@ from broker.plugin.storage import Backend
 from broker.storage.tenant import TenantStore
 from broker.storage.transaction import Transaction
 
+if TYPE_CHECKING:
+    from broker.core.admission import Session
+
 
 @dataclass(slots=True)
 class Tenant:
@@ -30,10 +34,22 @@ class Tenant:
     tokens: TokenStore
     policies: PolicyStore
     router: Router | None = None
+    sessions: "dict[str, Session]" = field(default_factory=dict, repr=False)
+    """What was worked out about tokens of this tenant, by token; each checked against its reads before use."""
 
     @property
     def is_root(self) -> bool:
         return self.parent is None
+
+
+@dataclass(slots=True)
+class Resolved:
+    """Where a request goes: the tenant, the path inside it, its transaction, and the transactions walked through."""
+
+    tenant: Tenant
+    path: str
+    tx: Transaction
+    above: tuple[tuple[TenantStore, Transaction], ...]
 
 
 class Tenants:
@@ -67,30 +83,36 @@ class Tenants:
         router = tenant.router = self._build_router(tenant, table, router)
         return router
 
-    async def resolve(self, namespace: str, path: str) -> tuple[Tenant, str]:
-        """Return the tenant a request is for and the path inside it.
+    async def resolve(self, namespace: str, path: str) -> Resolved:
+        """Find the tenant a request is for, and begin its transaction there.
 
         ``namespace`` (from the header) is walked first, then as many segments of ``path`` as name namespaces.
         Raises: NotFound if a segment of ``namespace`` names none.
         """
-        tenant = self.root
+        found = Resolved(self.root, path, await self.root.store.begin(), ())
         for name in namespace.split("/"):
             if name:
-                child = await self._child(tenant, name)
-                if child is None:
+                below = await self._descend(found, name, path)
+                if below is None:
                     raise NotFound("no handler for route; namespace not found")
-                tenant = child
+                found = below
         while True:
-            name, slash, rest = path.partition("/")
+            name, slash, rest = found.path.partition("/")
             if not slash or name in RESERVED:
-                return tenant, path
-            child = await self._child(tenant, name)
-            if child is None:
-                return tenant, path
-            tenant, path = child, rest
+                return found
+            below = await self._descend(found, name, rest)
+            if below is None:
+                return found
+            found = below
 
-    async def _child(self, parent: Tenant, name: str) -> Tenant | None:
-        tx = await parent.store.begin()
+    async def _descend(self, here: "Resolved", name: str, rest: str) -> "Resolved | None":
+        child = await self._child(here.tenant, name, here.tx)
+        if child is None:
+            return None
+        above = (*here.above, (here.tenant.store, here.tx))
+        return Resolved(child, rest, await child.store.begin(), above)
+
+    async def _child(self, parent: Tenant, name: str, tx: Transaction) -> Tenant | None:
         record = await tx.load(NAMESPACES + name, NamespaceRecord)
         if record is None or record.tainted:
             return None
@@ -118,6 +140,7 @@ class Tenants:
         tenant = self._open.pop(tenant_uuid, None)
         if tenant is not None:
             tenant.store.forget()
+            tenant.sessions.clear()
             await tenant.store.close()
 
     def forget_one(self, tenant_uuid: str) -> None:
@@ -125,6 +148,7 @@ class Tenants:
         tenant = self._open.pop(tenant_uuid, None)
         if tenant is not None:
             tenant.store.forget()
+            tenant.sessions.clear()
 
     async def destroy(self, tenant_uuid: str) -> None:
         """Destroy a deleted tenant's store."""
@@ -140,7 +164,7 @@ class Tenants:
         yield tenant
         tx = await tenant.store.begin()
         for name in await tx.list(NAMESPACES):
-            child = await self._child(tenant, name)
+            child = await self._child(tenant, name, tx)
             if child is not None:
                 async for below in self.walk(child):
                     yield below
@@ -150,6 +174,7 @@ class Tenants:
         for tenant in self.all_open():
             tenant.store.forget()
             tenant.policies.forget()
+            tenant.sessions.clear()
             tenant.router = None
 
 

@@ -1,13 +1,12 @@
-"""The Falcon application: HTTP in, ``Request``; ``Response`` or error, HTTP out.
+"""The HTTP edge: ASGI messages in, ``Request``; ``Response`` or error, ASGI messages out.
 
-A sink takes everything below ``/v1/``, so that LIST and SCAN arrive as they are. Nothing here decides who may do what.
+LIST and SCAN arrive as they are. Nothing here decides who may do what.
 """
 
 import asyncio
 import logging
 import os
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +23,7 @@ from broker.plugin.verbs import Verb
 
 from .answers import encode, envelope, error_body
 from .strictjson import JsonLimits, parse_body
-from .target import parse_namespace, parse_path, parse_query
+from .target import PREFIX, parse_namespace, parse_path, parse_query
 
 log = logging.getLogger("broker.http")
 
@@ -38,6 +37,7 @@ VERBS = {
     "LIST": Verb.LIST,
     "SCAN": Verb.SCAN,
 }
+LISTING = frozenset((Verb.LIST, Verb.SCAN))
 WITH_BODY = frozenset((Verb.UPDATE, Verb.PATCH))
 ONCE = (
     b"x-vault-token",
@@ -48,6 +48,16 @@ ONCE = (
     b"host",
 )
 """Headers that decide something: sent twice, they are refused."""
+
+Headers = Sequence[tuple[bytes, bytes]]
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+NO_STORE = (b"cache-control", b"no-store")
+JSON_HEADERS: Headers = ((b"content-type", b"application/json"), NO_STORE)
+EMPTY_HEADERS: Headers = (NO_STORE,)
+NO_DATA: Mapping[str, Any] = {}
 
 MERGE_PATCH = ("application/merge-patch+json", "application/json-patch+json")
 
@@ -62,24 +72,21 @@ class EdgeSettings:
 
 
 class Edge:
-    """The sink: one call per request."""
+    """Everything below ``/v1/``: one call per request, straight from the ASGI messages."""
 
     def __init__(self, handle: Callable[[Request], Awaitable[Response]], settings: EdgeSettings) -> None:
         self._handle = handle
         self._settings = settings
 
-    async def __call__(self, req: falcon.asgi.Request, resp: Any, **_: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw = os.urandom(16).hex()
         request_id = f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-a{raw[17:20]}-{raw[20:]}"
-        resp.content_type = "application/json"
-        resp.set_header("cache-control", "no-store")
         try:
-            request = await self._read(req, request_id)
-            response = await self._handle(request)
-            self._answer(resp, request_id, response)
+            response = await self._handle(await self._read(scope, receive, request_id))
+            status, headers, body = _answer(request_id, response)
         except BrokerError as error:
-            status, resp.data = error_body(error, request_id)
-            resp.status = status
+            status, body = error_body(error, request_id)
+            headers = JSON_HEADERS
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -87,26 +94,29 @@ class Edge:
             log.error(
                 "request.failed request_id=%s error=%s", request_id, type(error).__name__, exc_info=error
             )
-            resp.status = 500
-            resp.data = encode({"errors": [f"internal error; request_id {request_id}"]}) + b"\n"
+            status, headers = 500, JSON_HEADERS
+            body = encode({"errors": [f"internal error; request_id {request_id}"]}) + b"\n"
+        if body:
+            headers = [*headers, (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
-    async def _read(self, req: falcon.asgi.Request, request_id: str) -> Request:
-        scope: Mapping[str, Any] = req.scope
+    async def _read(self, scope: Scope, receive: Receive, request_id: str) -> Request:
         headers = _headers(scope["headers"])
         path = parse_path(scope["raw_path"])
-        verb = VERBS.get(req.method)
+        verb = VERBS.get(scope["method"])
         if verb is None:
             raise UnsupportedOperation
-        query = parse_query(scope["query_string"])
-        data: Mapping[str, Any] = {}
+        data: Mapping[str, Any] = NO_DATA
         if verb in WITH_BODY:
-            data = parse_body(await self._body(req), self._settings.json)
+            data = parse_body(await self._body(headers, receive), self._settings.json)
             if verb is Verb.PATCH and "content-type" in headers:
                 _check_patch_type(headers["content-type"])
-        elif query:
-            verb, data = _from_query(verb, query)
-        if verb in (Verb.LIST, Verb.SCAN) and not path.endswith("/"):
+        elif scope["query_string"]:
+            verb, data = _from_query(verb, parse_query(scope["query_string"]))
+        if verb in LISTING and not path.endswith("/"):
             path += "/"
+        token = _token(headers)
         wrap = headers.get("x-vault-wrap-ttl")
         namespace = headers.get("x-vault-namespace")
         return Request(
@@ -115,60 +125,67 @@ class Edge:
             path=path,
             namespace=parse_namespace(namespace) if namespace else "",
             data=data,
-            token=_token(headers),
+            token=token,
             headers=headers,
             connection=_connection(scope),
             wrap_ttl=parse_duration(wrap).total_seconds() if wrap else None,
-            received=time.time(),
         )
 
-    async def _body(self, req: falcon.asgi.Request) -> bytes:
+    async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
         """Read the body, stopping at the limit before it is buffered."""
         limit = self._settings.max_body
-        length = req.content_length
-        if length is not None and length > limit:
+        length = headers.get("content-length", "")
+        if length.isascii() and length.isdigit() and int(length[:20]) > limit:
             raise TooLarge(f"request body is larger than {limit} bytes")
-        if length == 0:
-            return b""
         chunks: list[bytes] = []
         size = 0
-        async for chunk in req.stream:
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise InvalidRequest("the request ended before its body was complete")
+            chunk = message.get("body", b"")
+            if not message.get("more_body", False):
+                size += len(chunk)
+                if size > limit:
+                    raise TooLarge(f"request body is larger than {limit} bytes")
+                return b"".join((*chunks, chunk)) if chunks else chunk
             size += len(chunk)
             if size > limit:
                 raise TooLarge(f"request body is larger than {limit} bytes")
             chunks.append(chunk)
-        return b"".join(chunks) if len(chunks) != 1 else chunks[0]
 
-    def _answer(self, resp: falcon.asgi.Response, request_id: str, response: Response) -> None:
-        if response.plain is not None:
-            resp.status = response.plain.status
-            resp.data = encode(response.plain.body) + b"\n"
-        elif response.raw is not None:
-            resp.status = response.raw.status
-            resp.content_type = response.raw.content_type
-            resp.data = response.raw.body
-        elif response.empty and not response.warnings:
-            resp.status = 204
-            resp.content_type = None
-        else:
-            resp.data = envelope(request_id, response)
+
+def _answer(request_id: str, response: Response) -> tuple[int, Headers, bytes]:
+    """Return status, headers and body of a response."""
+    if response.plain is not None:
+        return response.plain.status, JSON_HEADERS, encode(response.plain.body) + b"\n"
+    if response.raw is not None:
+        headers = [(b"content-type", response.raw.content_type.encode("latin-1")), NO_STORE]
+        return response.raw.status, headers, response.raw.body
+    if response.empty and not response.warnings:
+        return 204, EMPTY_HEADERS, b""
+    return 200, JSON_HEADERS, envelope(request_id, response)
 
 
 def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    names = [name for name, _ in raw]
-    if len(set(names)) != len(names):
+    """Return the headers by lower-case name. Raises: InvalidRequest if one that decides something comes twice."""
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+    if len(headers) != len(raw):
+        names = [name for name, _ in raw]
         for name in ONCE:
             if names.count(name) > 1:
                 raise InvalidRequest(f"header {name.decode()} is given more than once")
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+    return headers
 
 
-def _token(headers: Mapping[str, str]) -> Secret[str] | None:
-    """Return the token of ``X-Vault-Token``, else of ``Authorization: Bearer``."""
-    text = headers.get("x-vault-token")
-    if not text:
-        kind, _, rest = headers.get("authorization", "").partition(" ")
-        text = rest.strip() if kind.lower() == "bearer" else ""
+def _token(headers: dict[str, str]) -> Secret[str] | None:
+    """Take the token out of the headers: ``X-Vault-Token``, else ``Authorization: Bearer``. Nobody behind sees it there."""
+    text = headers.pop("x-vault-token", "")
+    if not text and "authorization" in headers:
+        kind, _, rest = headers["authorization"].partition(" ")
+        if kind.lower() == "bearer":
+            text = rest.strip()
+            del headers["authorization"]
     return Secret(text) if text else None
 
 
@@ -210,10 +227,26 @@ async def _not_found(req: Any, resp: Any, **_: object) -> None:
     resp.data = b'{"errors":[]}\n'
 
 
-def create_edge(handle: Callable[[Request], Awaitable[Response]], settings: EdgeSettings) -> Any:
+class BrokerApp(falcon.asgi.App):  # type: ignore[type-arg]
+    """Falcon, with the API below ``/v1/`` taken before it builds its own request and response objects.
+
+    The API needs the bytes on the wire (paths decoded once, headers counted) and every microsecond; pages, events and
+    WebSockets are ordinary Falcon routes.
+    """
+
+    def __init__(self, edge: Edge) -> None:
+        super().__init__()
+        self._edge = edge
+        self.add_error_handler(Exception, _unhandled)
+        self.add_sink(_not_found, r"/")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # type: ignore[override]
+        if scope["type"] == "http" and scope["raw_path"].startswith(PREFIX):
+            await self._edge(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def create_edge(handle: Callable[[Request], Awaitable[Response]], settings: EdgeSettings) -> BrokerApp:
     """Return the ASGI application around the pipeline's ``handle``."""
-    app = falcon.asgi.App()
-    app.add_error_handler(Exception, _unhandled)
-    app.add_sink(_not_found, r"/")
-    app.add_sink(Edge(handle, settings), r"/v1/")  # the sink added last is tried first
-    return app
+    return BrokerApp(Edge(handle, settings))

@@ -116,16 +116,30 @@ class Connection:
     """DER, leaf first, as offered: requested but not judged by the listener."""
 
 
+class Verdict(Protocol):
+    """What policies say about one operation on one path."""
+
+    @property
+    def allowed(self) -> bool: ...
+
+
+class Judge(Protocol):
+    """A caller's policies."""
+
+    def check(self, verb: Verb, path: str, *, now: float) -> Verdict: ...
+
+
 class Context:
     """One request in the hands of a handler."""
 
     __slots__ = (
-        "_allowed",
         "_random",
         "blocking",
         "caller",
         "connection",
         "headers",
+        "judge",
+        "lead",
         "mount",
         "namespace",
         "now",
@@ -156,7 +170,6 @@ class Context:
         now: float,
         random: Callable[[int], bytes],
         blocking: Callable[..., Awaitable[Any]],
-        allowed: Callable[..., Awaitable[bool]],
         token: Secret[str] | None,
         wrap_ttl: float | None,
     ) -> None:
@@ -173,7 +186,8 @@ class Context:
         self.now = now  # Unix seconds, fixed for the request
         self._random = random
         self.blocking = blocking  # await ctx.blocking(function, *args): runs it in a thread
-        self._allowed = allowed
+        self.judge: Judge | None = None  # the caller's policies
+        self.lead = ""  # what they put before a path of this namespace
         self.token = token
         self.wrap_ttl = wrap_ttl
         self.sudo = False  # the caller has the sudo capability on this path
@@ -189,4 +203,6 @@ class Context:
 
     async def allowed(self, verb: Verb, path: str) -> bool:
         """Tell whether the caller's policies allow ``verb`` on ``path`` (below this mount)."""
-        return await self._allowed(verb, self.mount.prefix + path)
+        if self.judge is None:
+            return False
+        return self.judge.check(verb, self.lead + self.mount.prefix + path, now=self.now).allowed

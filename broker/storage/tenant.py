@@ -57,6 +57,13 @@ class TenantStore:
         """Tell whether anything was announced since the signal had this value."""
         return self._signal.read(self.tenant) != signal_seen
 
+    def holds(self, reads: dict[str, Entry]) -> bool:
+        """Tell whether reads of an earlier transaction are still what a new one would read."""
+        if self._signal.read(self.tenant) != self.signal_seen:
+            return False
+        entries = self.cache.entries
+        return all(entries.get(path) is entry for path, entry in reads.items())
+
     def announce(self) -> None:
         """Tell every worker of the node that this tenant's store changed."""
         self._signal.announce(self.tenant)

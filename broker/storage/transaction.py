@@ -126,6 +126,22 @@ class Transaction:
         """Whether there is anything to commit."""
         return bool(self._writes)
 
+    def observed(self) -> dict[str, Entry]:
+        """Return what was read so far, for ``rely_on`` in a later transaction."""
+        return dict(self._reads)
+
+    def rely_on(self, reads: dict[str, Entry]) -> bool:
+        """Take over reads of an earlier transaction, if every one of them still holds; else take none.
+
+        What a caller worked out from them is then as good as if it had read them now.
+        """
+        entries = self._entries
+        for path, entry in reads.items():
+            if entries.get(path) is not entry:
+                return False
+        self._reads.update(reads)
+        return True
+
     def pending(self) -> dict[str, bytes | None]:
         """Return the plaintext of what would be committed; ``None`` deletes."""
         return dict(self._writes)

@@ -11,7 +11,7 @@ and that is committed when it returns and dropped when it raises.
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -124,11 +124,7 @@ class EngineHarness:
 
     def context(self, verb: Verb, path: str, storage: MemoryView) -> Context:
         """Build what a handler is given. Every capability is allowed unless ``denied`` names it."""
-
-        async def allowed(wanted: Verb, where: str) -> bool:
-            return (wanted, where) not in self.denied
-
-        return Context(
+        context = Context(
             request_id="request",
             verb=verb,
             path=path,
@@ -142,14 +138,30 @@ class EngineHarness:
             now=self.clock.now,
             random=self._random.randbytes,
             blocking=asyncio.to_thread,
-            allowed=allowed,
             token=Secret("test-token"),
             wrap_ttl=None,
         )
+        context.judge = _Allowing(self.denied)
+        return context
 
     def act_as(self, **changes: Any) -> None:
         """Change the caller: ``kit.act_as(token_hash="b", root=False)``."""
         self.caller = replace(self.caller, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    allowed: bool
+
+
+class _Allowing:
+    """Policies that allow all but what a test denies."""
+
+    def __init__(self, denied: Collection[tuple[Verb, str]]) -> None:
+        self._denied = denied
+
+    def check(self, verb: Verb, path: str, *, now: float) -> _Verdict:
+        return _Verdict((verb, path) not in self._denied)
 
 
 def _operation(row: Path, verb: Verb) -> Operation:
