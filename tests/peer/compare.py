@@ -19,7 +19,7 @@ PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<uuid>"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"), "<time>"),
     (re.compile(r"\b(hvs|hvb|hvr|s|b|r)\.[A-Za-z0-9_-]{24,}(\.[A-Za-z0-9-]+)?"), "<token>"),
-    (re.compile(r"\b([a-z]+)_[0-9a-f]{8}\b"), r"\1_<hex>"),
+    (re.compile(r"\b([a-z_]+)_[0-9a-f]{8}\b"), r"\1_<hex>"),
     (re.compile(r"\b(OpenBao|Broker)'s\b"), "<product>'s"),
 )
 # Go's multierror wraps a single error in three lines; we send the error.

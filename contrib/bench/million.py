@@ -1,0 +1,112 @@
+"""A store of a million keys: does reading slow down, and how long does the last share take to open it?
+
+``python -m contrib.bench.million [--only ours|peer] [--keys 1000000] [--seconds 5]``
+
+Reads are measured on the same 1,000 keys before and after the rest are written, then the server is stopped, started
+again on the full store and unsealed. Filling takes minutes: the keys are written over the API, like anyone's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from contrib.bench.load import KEYS, VALUE, measure, prepare
+from contrib.bench.run import machine
+from contrib.bench.servers import BenchFailed, Server, launch, running, unseal
+
+FILL = """
+local counter = 1
+local me = 0
+function setup(thread) thread:set("me", counter); counter = counter + 1 end
+local n = 0
+wrk.headers = { ["X-Vault-Token"] = "%(token)s", ["Content-Type"] = "application/json" }
+wrk.method = "POST"
+wrk.body = [[%(body)s]]
+function request()
+  n = n + 1
+  return wrk.format(nil, "/v1/kv/data/app/round%(round)d/" .. me .. "/" .. (n %% 1000) .. "/" .. n)
+end
+"""
+
+
+def fill(server: Server, token: str, keys: int) -> int:
+    """Write about ``keys`` further secrets with wrk; how many were acknowledged."""
+    script = server.folder / "fill.lua"
+    written, started = 0, time.monotonic()
+    while written < keys:
+        seconds = (
+            5
+            if not written
+            else max(1, min(60, int((keys - written) * (time.monotonic() - started) / written)))
+        )
+        # A folder of its own for each round, so that no round writes a key again.
+        script.write_text(FILL % {"token": token, "body": json.dumps({"data": VALUE}), "round": written})
+        output = subprocess.run(
+            ["wrk", "-t2", "-c64", f"-d{seconds}s", "--timeout=30s", f"-s{script}", server.address],
+            capture_output=True,
+            text=True,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        ).stdout
+        if "Non-2xx" in output:
+            raise BenchFailed(f"{server.name}: writing failed\n{output}")
+        written += int(next(line.split()[0] for line in output.splitlines() if "requests in" in line))
+        print(f"  {server.name}: {written:,} keys", file=sys.stderr)
+    return written
+
+
+def bench(name: str, folder: Path, options: argparse.Namespace) -> str:
+    """One server's row of the table."""
+    with running(name, folder, options.workers) as server:
+        token = prepare(server)
+        measure(server, "KV v2 read", token, 1)
+        empty = measure(server, "KV v2 read", token, options.seconds)
+        written = fill(server, token, options.keys - KEYS)
+        measure(server, "KV v2 read", token, 1)
+        full = measure(server, "KV v2 read", token, options.seconds)
+        memory = server.resident_mib()
+        keys, root = server.keys, server.root
+    again = launch(name, folder, options.workers)
+    try:
+        again.keys, again.root = keys, root
+        seconds = unseal(again)
+        reread = measure(again, "KV v2 read", token, options.seconds)
+    finally:
+        again.stop()
+    change = (full.rate / empty.rate - 1) * 100
+    return (
+        f"| {name} | {written + KEYS:,} | {empty.rate:,.0f} | {full.rate:,.0f} | {change:+.1f} % | {reread.rate:,.0f} "
+        f"| {seconds:.3f} | {memory:.0f} |"
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m contrib.bench.million")
+    parser.add_argument("--only", choices=("ours", "peer"), default="ours")
+    parser.add_argument("--keys", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--workers", type=int)
+    options = parser.parse_args(argv)
+    print(f"{machine()}\n")
+    print(
+        "| server | keys | reads/s, 1,000 keys | reads/s, all keys | change | reads/s after a restart | unseal s | MiB |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        try:
+            print(bench(options.only, Path(folder) / options.only, options))
+        except BenchFailed as failure:
+            print(f"failed: {failure}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
