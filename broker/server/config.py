@@ -24,7 +24,8 @@ _IGNORED: Final = frozenset(
     re.findall(
         r"\w+",
         """administrative_namespace_path cache_size detect_deadlocks disable_cache disable_clustering disable_indexing
-    disable_performance_standby disable_printable_check disable_sealwrap disable_standby_reads enable_ui
+    disable_performance_standby disable_printable_check enable_response_header_hostname
+        enable_response_header_raft_node_id imprecise_lease_role_tracking log_requests_level disable_sealwrap disable_standby_reads enable_ui
     license_path log_rotate_bytes log_rotate_duration log_rotate_max_files plugin_auto_download
     plugin_auto_register plugin_download_behavior plugin_file_permissions plugin_file_uid
     service_registration user_lockout""",
@@ -199,6 +200,8 @@ class _Draft:
         for kind, _line, inner in self._labelled(entry, 'a type and a path: audit "file" "name" { ... }'):
             for deeper in inner.entries:
                 wanted = 'a type and a path: audit "file" "name" { ... }'
+                if deeper.key in ("options", "description", "local", "path"):
+                    self._fail(deeper.line, f"expected {wanted}")
                 for path, line, body in self._labelled_by(deeper, wanted):
                     values = self._settings(
                         body, AuditStanza, frozenset(), skip={"type", "path"}, where="audit"

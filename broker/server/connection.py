@@ -10,6 +10,7 @@ from gunicorn_h1c import H1CProtocol, LimitRequestHeaders, LimitRequestLine, Par
 from gunicorn_h1c._protocol import ParseError as ProtocolParseError  # type: ignore[import-untyped]
 
 from broker.server.exchange import Exchange, plain_answer
+from broker.server.framing import BadFraming, ChunkedBody, HeadBuffer, HeadTooLarge, check_fields
 from broker.server.limits import Limits
 from broker.server.setup import ASGIApp, Scope
 
@@ -18,6 +19,8 @@ __all__ = ["ConnectionHost", "HttpConnection"]
 log = logging.getLogger("broker.server")
 
 NEVER = float("inf")
+_TARGET_TOO_LONG = (414, "the request target is too long")
+_HEAD_TOO_LARGE = (431, "the request headers are too large")
 _LINGER_SECONDS = 5.0  # how long a refused client may take to read the refusal
 _AHEAD_LIMIT = 64 * 1024  # bytes of pipelined requests held while one is being answered
 _DRAIN_LIMIT = 256 * 1024  # an unread body up to this size is read and dropped to keep the connection
@@ -59,7 +62,8 @@ class HttpConnection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._websocket: Any = None
         self._ahead = bytearray()
-        self._head_tail = b""
+        self._head = HeadBuffer(limits.header_count)
+        self._chunked: ChunkedBody | None = None
         self._reading_head = False
         self._paused = False
         self._lingering = False
@@ -138,41 +142,58 @@ class HttpConnection(asyncio.Protocol):
     # -- reading ---------------------------------------------------------------------------------------------
 
     def _feed(self, data: bytes) -> None:
-        if self._exchange is None:
-            if not self._reading_head:
-                self._reading_head = True
-                self.deadline = self._host.loop.time() + self._limits.head_seconds
-                data = data.removeprefix(b"\r\n")  # some clients end a body with one too many
-            if self._has_bare_newline(data):
-                return self._refuse(400, "malformed HTTP request")
         try:
-            self._parser.feed(data)
+            if self._exchange is None:
+                self._feed_head(data)
+            elif self._chunked is not None:
+                self._feed_chunked(data)
+            else:
+                self._parser.feed(data)
+        except HeadTooLarge as error:
+            self._refuse(*_TARGET_TOO_LONG if error.target else _HEAD_TOO_LARGE)
         except LimitRequestLine:
-            self._refuse(414, "the request target is too long")
+            self._refuse(*_TARGET_TOO_LONG)
         except LimitRequestHeaders:
-            self._refuse(431, "the request headers are too large")
-        except (ParseError, ProtocolParseError):
+            self._refuse(*_HEAD_TOO_LARGE)
+        except (BadFraming, ParseError, ProtocolParseError):
             self._refuse(400, "malformed HTTP request")
-        return None
 
-    def _has_bare_newline(self, data: bytes) -> bool:
-        """True if a header line ends in LF alone, which the parser lets pass and proxies read in other ways."""
-        seen = self._head_tail + data
-        end = seen.find(b"\r\n\r\n")
-        head = seen if end < 0 else seen[:end]
-        # Three bytes are kept for the next look; an LF in front was judged with the CR that is no longer there.
-        self._head_tail = seen[-3:].removeprefix(b"\n") if end < 0 else b""
-        return end == 0 or head.count(b"\n") != head.count(b"\r\n")
+    def _feed_head(self, data: bytes) -> None:
+        if not self._reading_head:
+            self._reading_head = True
+            self.deadline = self._host.loop.time() + self._limits.head_seconds
+        found = self._head.take(data)
+        if found is None:
+            return
+        head, rest = found
+        self._parser.feed(head)
+        if self._exchange is None:  # the parser and we disagree on where a head ends
+            raise BadFraming
+        if self._exchange.complete:
+            self._ahead += rest
+        elif self._parser.is_chunked:
+            self._chunked = ChunkedBody()
+            self._feed_chunked(rest)
+        elif rest:
+            self._parser.feed(rest)
+
+    def _feed_chunked(self, data: bytes) -> None:
+        assert self._chunked is not None
+        pieces, rest = self._chunked.take(data)
+        for piece in pieces:
+            self._on_body(piece)
+        if rest is not None:
+            self._chunked = None
+            self._ahead += rest
+            self._on_complete()
 
     def _on_head(self) -> bool:
         self._reading_head = False
-        self._head_tail = b""
         parser = self._parser
         headers: list[tuple[bytes, bytes]] = parser.asgi_headers
         names = dict(headers)
         version = parser.http_version
-        if version >= (1, 1) and b"host" not in names:
-            raise ParseError("no Host header")
+        check_fields(names, version)
         scope = self._scope(parser, headers, version)
         exchange = Exchange(
             self,
@@ -229,6 +250,8 @@ class HttpConnection(asyncio.Protocol):
     # -- answering -------------------------------------------------------------------------------------------
 
     async def _run(self, exchange: Exchange) -> None:
+        if self._lingering or self._transport is None:
+            return  # refused, or gone, before we got to it
         self._host.requests += 1
         try:
             await self._host.asgi(exchange.scope, exchange.receive, exchange.send)
@@ -256,7 +279,7 @@ class HttpConnection(asyncio.Protocol):
             self._next_request()
 
     def _next_request(self) -> None:
-        pipelined = self._parser.remaining() + bytes(self._ahead)
+        pipelined = (self._parser.remaining() if self._parser.is_complete else b"") + bytes(self._ahead)
         self._ahead.clear()
         self._parser.reset()
         self._exchange = self._task = None

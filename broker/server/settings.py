@@ -131,7 +131,6 @@ class ServerConfig:
     log_level: LogLevel = "info"
     log_format: Literal["standard", "json"] = "standard"
     log_file: Path | None = None
-    log_requests_level: str = ""
 
     audit_directory: Path | None = None
     unsafe_allow_api_audit_creation: bool = False
@@ -139,8 +138,6 @@ class ServerConfig:
     introspection_endpoint: bool = False
     plugin_directory: Path | None = None
     plugins: tuple[str, ...] = ()
-    imprecise_lease_role_tracking: bool = False
-    enable_response_header_hostname: bool = False
     telemetry: Mapping[str, Any] = field(default_factory=dict)
 
     dev: bool = False

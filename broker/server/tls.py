@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from OpenSSL import SSL, crypto
 
 from broker.plugin.errors import ConfigError
@@ -65,12 +68,15 @@ def _load_certificate(context: SSL.Context, listener: ListenerConfig) -> None:
     assert certificate is not None
     assert key is not None
     _try(certificate, lambda: context.use_certificate_chain_file(str(certificate)), "a PEM certificate chain")
-    _try(
-        key,
-        lambda: context.use_privatekey_file(str(key)),
-        "the PEM key of the certificate, without a passphrase",
-    )
-    _try(key, context.check_privatekey, "the key that belongs to the certificate")
+    _try(key, lambda: _load_key(context, key), "the certificate's PEM key, without a passphrase")
+
+
+def _load_key(context: SSL.Context, file: Path) -> None:
+    # Not OpenSSL's own reading of the file: it would ask for a passphrase on the terminal, and a worker would wait.
+    key = serialization.load_pem_private_key(file.read_bytes(), None)
+    if not isinstance(key, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey)):
+        raise ValueError("a kind of key that TLS servers do not use")
+    context.use_privatekey(key)
 
 
 def _ask_client(context: SSL.Context, listener: ListenerConfig) -> None:
@@ -102,7 +108,7 @@ def _try(file: Path, load: Any, expected: str) -> None:
         load()
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
-    except (SSL.Error, crypto.Error, ValueError) as error:
+    except (SSL.Error, crypto.Error, ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ConfigError(f"{file}: expected {expected}") from error
 
 

@@ -20,8 +20,6 @@ log = logging.getLogger("broker.server")
 
 NEVER = float("inf")
 _RECORD = 16 * 1024  # bytes of plaintext in a TLS record
-_RECORD_OVERHEAD = 64  # header, tag and padding of one record, rounded up
-_WRITE_CHUNK = 1 << 20
 _SLACK = 4096  # alerts, session messages
 _HANDSHAKE_SECONDS = 10.0
 _CLIENT_HELLO_LIMIT = 64 * 1024  # bytes before the handshake is done
@@ -168,15 +166,18 @@ class TlsProtocol(asyncio.Protocol):
             if len(data) <= _RECORD:
                 self._tls.send(data)
                 self._flush(len(data) + _SLACK)
-                return
-            view = memoryview(data)
-            for at in range(0, len(data), _WRITE_CHUNK):
-                part = view[at : at + _WRITE_CHUNK]
-                self._tls.send(part)
-                self._flush(len(part) + (len(part) // _RECORD + 1) * _RECORD_OVERHEAD + _SLACK)
+            else:
+                self._write_records(memoryview(data))
         except SSL.Error as error:
             log.debug("TLS write failed: %s", _reason(error))
             self.abort()
+
+    def _write_records(self, view: memoryview) -> None:
+        """A send takes one record; what it yields is passed on before there is much of it."""
+        while view:
+            sent = self._tls.send(view[:_RECORD])
+            view = view[sent:]
+            self._flush(_RECORD + _SLACK)
 
     def _flush(self, at_most: int) -> None:
         """Send what OpenSSL has written. A buffer larger than that takes all of it in one read."""

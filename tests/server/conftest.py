@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -62,7 +63,9 @@ def make_pair(folder, name, issuer=None, serial=None):
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
         .sign(signer_key, hashes.SHA256())
     )
-    pair = Pair(folder / f"{name}.pem", folder / f"{name}.key", certificate.public_bytes(serialization.Encoding.DER))
+    pair = Pair(
+        folder / f"{name}.pem", folder / f"{name}.key", certificate.public_bytes(serialization.Encoding.DER)
+    )
     pair.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     pair.key.write_bytes(
         key.private_bytes(
@@ -125,14 +128,14 @@ def ask(connection, path="/", method="GET", body=None):
     return json.loads(connection.getresponse().read())
 
 
-@pytest.fixture
-def start(tmp_path):
-    """Start the probe with a configuration text; give back a Server that is ready."""
+@contextmanager
+def starter(folder):
+    """Give a function that starts the probe with a configuration text; all of them are stopped at the end."""
     running = []
 
-    def start_server(text, ready=True):
-        config = tmp_path / f"server{len(running)}.hcl"
-        config.write_text(text + '\nstorage "inmem" {}\ndisable_mlock = true\n')
+    def start_server(text, ready=True, lock=False):
+        config = folder / f"server{len(running)}.hcl"
+        config.write_text(f'{text}\nstorage "inmem" {{}}\ndisable_mlock = {str(not lock).lower()}\n')
         process = subprocess.Popen(
             [sys.executable, str(PROBE), str(config)],
             stdout=subprocess.PIPE,
@@ -160,6 +163,13 @@ def start(tmp_path):
         server.process.stdout.close()
 
 
+@pytest.fixture
+def start(tmp_path):
+    """Start the probe with a configuration text; give back a Server that is ready."""
+    with starter(tmp_path) as start_server:
+        yield start_server
+
+
 PLAIN = 'workers = {workers}\nlistener "tcp" {{ address = "127.0.0.1:0" tls_disable = true {more} }}'
 
 
@@ -177,10 +187,19 @@ def plain(start):
 def pairs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pairs")
     authority = make_pair(folder, "authority")
+    server = make_pair(folder, "server", authority)
+    key = serialization.load_pem_private_key(server.key.read_bytes(), None)
+    (folder / "locked.key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"passphrase"),
+        )
+    )
     return {
         "folder": folder,
         "authority": authority,
-        "server": make_pair(folder, "server", authority),
+        "server": server,
         "renewed": make_pair(folder, "renewed", authority),
         "known": make_pair(folder, "known", authority),
         "stranger": make_pair(folder, "stranger"),

@@ -54,7 +54,9 @@ def create_app(setup):
                 "reloads": list(reloads),
                 "root_key": key.hex() if key else None,
                 "counter": setup.node.read("root"),
-                "certificates": [hashlib.sha256(der).hexdigest() for der in tls["client_cert_chain_der"]] if tls else None,
+                "certificates": [hashlib.sha256(der).hexdigest() for der in tls["client_cert_chain_der"]]
+                if tls
+                else None,
                 "tls_version": tls and tls["tls_version"],
                 "dumpable": ctypes.CDLL(None).prctl(3, 0, 0, 0, 0),
                 "core_limit": resource.getrlimit(resource.RLIMIT_CORE),

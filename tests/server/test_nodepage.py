@@ -134,7 +134,9 @@ def test_the_lock_of_a_killed_process_is_free(page):
             page.write_ceremony("held", b"yes")
             time.sleep(60)
         os._exit(0)
-    wait_until(lambda: page._bytes[page_blob(page) + 4] == 4)  # its name is there; do not take the lock to see
+    wait_until(
+        lambda: page._bytes[page_blob(page) + 4] == 4
+    )  # its name is there; do not take the lock to see
     os.kill(holder, signal.SIGKILL)
     os.waitpid(holder, 0)
     with page.locked():

@@ -149,6 +149,16 @@ def test_processes_do_not_dump_core_or_lend_their_memory(plain):
     assert core.split()[4:6] == ["0", "0"]
 
 
+def test_memory_is_locked_unless_told_otherwise(start):
+    listener = 'listener "tcp" { address = "127.0.0.1:0" tls_disable = true }'
+    locked, free = start(f"workers = 1\n{listener}", lock=True), start(f"workers = 1\n{listener}")
+    for server, wanted in ((locked, True), (free, False)):
+        for pid in {server.process.pid, *server.workers()}:
+            with open(f"/proc/{pid}/status") as status:
+                kilobytes = next(int(line.split()[1]) for line in status if line.startswith("VmLck:"))
+            assert (kilobytes >= 512) == wanted, "at least the node page"
+
+
 def test_a_failing_application_is_a_plain_500_and_the_worker_lives(plain):
     server = plain()
     connection = server.connect()
