@@ -93,10 +93,11 @@ class Application:
             build_router=self._build_router,
         )
         guard = AuditGuard(self.settings.audit_directory, self.settings.unsafe_audit)
-        auditor = Auditor(self.catalog.audit.values(), guard=guard)
-        devices = Devices(auditor, root, self._audit_stanzas)
+        make_auditor = partial(Auditor, tuple(self.catalog.audit.values()), guard=guard)
+        auditor = make_auditor()
+        devices = Devices(auditor, root, self._audit_stanzas, make=make_auditor)
         await devices.start()
-        runtime = Runtime(tenants, auditor, devices, AsyncExitStack())
+        runtime = Runtime(tenants, auditor, devices, cleanup=AsyncExitStack())
         runtime.cleanup.push_async_callback(auditor.close)
         runtime.cleanup.callback(forget_callers)
         steward = Steward(seal=seal, tenants=tenants, backend=self._backend)
@@ -180,23 +181,6 @@ def application(setup: Any) -> Application:
     return Application(prepared, node=setup.node, audit_stanzas=setup.config.audit)
 
 
-def create_app(setup: Any) -> Any:
-    """Return one worker's ASGI application."""
-    from broker.http.app import EdgeSettings, create_edge
-
-    made = application(setup)
-    limits = [listener.max_request_size for listener in setup.config.listeners]
-    edge = create_edge(made.handle, EdgeSettings(max_body=max(limits) if limits else 32 * 1024 * 1024))
-
-    async def reload() -> None:
-        runtime = made.seal_state.current()
-        if runtime is not None:
-            runtime.auditor.reopen()
-
-    setup.on_reload(reload)
-    return edge
-
-
 @dataclass(frozen=True, slots=True)
 class DevInfo:
     """What a dev server prints."""
@@ -215,4 +199,4 @@ async def dev_bootstrap(setup: Any, root_token: str | None) -> DevInfo:
     return DevInfo(str(done.answer["keys"][0]), str(done.answer["root_token"]))
 
 
-__all__ = ["Application", "DevInfo", "Prepared", "application", "create_app", "dev_bootstrap", "prepare"]
+__all__ = ["Application", "DevInfo", "Prepared", "application", "dev_bootstrap", "prepare"]

@@ -13,7 +13,7 @@ from broker.server.settings import ServerConfig
 
 __all__ = ["main"]
 
-_COMPOSE = "broker.core.compose"
+_COMPOSE = "broker.server.compose"
 _DESCRIPTION = """\
 Start a server that answers API requests: sealed, from configuration files, or unsealed in memory with -dev.
 
