@@ -86,8 +86,10 @@ def _keep_and_print(run: Invocation, reply: Reply, token: Secret[str]) -> int:
     shadow = variable_name(run.environ, "TOKEN")
     if keep and shadow:
         run.warn(f"WARNING! {shadow} is set and takes precedence over the token stored now; unset it.\n")
-    if run.given.text("field") is None:
-        (run.say if keep else run.warn)(STORED if keep else NOT_STORED)
+    if not keep and not only:
+        run.warn(NOT_STORED)
+    elif keep and run.given.text("field") is None:
+        run.say(STORED)
     return print_reply(run, reply)
 
 

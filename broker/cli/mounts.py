@@ -179,7 +179,7 @@ def move(run: Invocation) -> int:
             f", with migration ID {migration}" if migration else ""
         )
         if migration:
-            run.say(f"Started moving {about}\nWaiting for terminal status in migration of {about}")
+            run.say(f"Started moving {about}")
             _wait_for_move(run, str(migration), about)
     run.say(f"Success! Finished moving {about}")
     return 0
@@ -187,12 +187,16 @@ def move(run: Invocation) -> int:
 
 def _wait_for_move(run: Invocation, migration: str, about: str) -> None:
     deadline = time.monotonic() + MOVE_TIMEOUT_SECONDS
+    told = False
     while time.monotonic() < deadline:
         info = run.client.request("GET", f"sys/remount/status/{migration}").data.get("migration_info") or {}
         if info.get("status") == "success":
             return
         if info.get("status") == "failure":
             raise Failure(f"Failure! Error encountered moving {about}")
+        if not told:
+            run.say(f"Waiting for terminal status in migration of {about}")
+            told = True
         time.sleep(0.2)
     raise Failure(f"No terminal status yet for moving {about}; ask sys/remount/status/{migration}")
 

@@ -81,8 +81,7 @@ def print_pairs(rows: Rows, header: tuple[str, str] | None = ("Key", "Value")) -
 def print_table(header: Sequence[str] | None, rows: Sequence[Sequence[Any]]) -> None:
     """Print aligned columns; an empty cell reads ``n/a``, as in Vault's tables."""
     cells = [[printable(show(cell)) or "n/a" for cell in row] for row in rows]
-    if sys.stdout.isatty():
-        _print_rich(header, cells)
+    if sys.stdout.isatty() and _print_rich(header, cells):
         return
     if header:
         cells = [list(header), ["-" * len(title) for title in header], *cells]
@@ -152,7 +151,8 @@ def quoted(items: Any) -> str:
     return "[" + " ".join(json.dumps(str(item)) for item in items or []) + "]"
 
 
-def _print_rich(header: Sequence[str] | None, cells: list[list[str]]) -> None:
+def _print_rich(header: Sequence[str] | None, cells: list[list[str]]) -> bool:
+    """Draw the table if it fits the terminal; one that does not is better wrapped by the terminal than cut here."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -163,11 +163,13 @@ def _print_rich(header: Sequence[str] | None, cells: list[list[str]]) -> None:
         table.add_column(header[number] if header else "", no_wrap=True, style="cyan" if number == 0 else "")
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
-    # As wide as it needs to be: a token that the terminal wraps can be copied, one cut off with dots cannot.
     console = Console(highlight=False)
-    console.print(
-        table, soft_wrap=True, width=max(console.width, console.measure(table).maximum, 20), crop=False
-    )
+    every = [list(header), *cells] if header else cells
+    width = sum(max(map(len, column)) + 3 for column in zip(*every, strict=True))
+    if width > console.width or any("\n" in cell for row in cells for cell in row):
+        return False
+    console.print(table)
+    return True
 
 
 def _is_duration(key: str) -> bool:

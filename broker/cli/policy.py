@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from broker.cli.data import read_input
-from broker.cli.flags import Command
+from broker.cli.flags import Command, UsageError
 from broker.cli.invocation import Failure, Invocation
 from broker.cli.output import print_structure, warn_of
 from broker.cli.tokenfile import write_like
@@ -29,7 +29,12 @@ def read(run: Invocation) -> int:
 def write(run: Invocation) -> int:
     """Upload a policy from a file, or from stdin for ``-``; what the server warns about goes to stderr."""
     name, source = run.rest
-    text = read_input(source)
+    try:
+        text = read_input(source)
+    except UsageError as error:
+        raise Failure(
+            f"Error opening policy file: {str(error).removeprefix('error reading file: ')}"
+        ) from None
     with run.doing("uploading policy"):
         reply = run.client.write(f"{AT}/{name}", {"policy": text})
     warn_of(run, reply)

@@ -1,7 +1,7 @@
 """Typing a share: nothing of it appears on the screen, yet every word says at once whether it is one.
 
 Four letters are enough for a word; the space bar completes it. The line shows one dot per finished word, the line
-below how the current word is doing and, at the end, whether the checksum is right.
+above how the current word is doing and, at the end, whether the checksum is right.
 """
 
 import sys
@@ -35,10 +35,10 @@ def prompt_share(what: str, input: "Input | None" = None, output: Output | None 
         output=output or create_output(stdout=sys.stderr),
     )
     text = session.prompt(
-        f"{what} (will be hidden): ",
+        # Above the line, not in a toolbar: that one stays away on terminals which do not tell their cursor.
+        lambda: f"{feedback(session.default_buffer.text)}\n{what} (will be hidden): ",
         input_processors=[_Hide()],
         key_bindings=_bindings(),
-        bottom_toolbar=lambda: feedback(session.default_buffer.text),
         validator=_Checks(),
         validate_while_typing=False,
         enable_history_search=False,
@@ -52,22 +52,22 @@ def feedback(text: str) -> str:
     """One line on what was typed so far; it never contains a letter of it.
 
     >>> feedback("academic acid zzz")
-    ' Word 3 of 33: no word begins like this - use backspace'
+    'Word 3 of 33: no word begins like this - use backspace'
     """
     if not text:
-        return " First letters are enough, the space bar completes the word. Hex and base64 can be pasted."
+        return "First letters are enough, the space bar completes the word. Hex and base64 can be pasted."
     if not _is_words(text):
-        return " Not words: taken as hex or base64"
+        return "Not words: taken as hex or base64"
     words = text.lower().split()
     if len(words) >= WORDS and complete(words[-1]):
-        return f" {_verdict(text)}"
+        return _verdict(text)
     if text[-1].isspace():
-        return f" {len(words)} of {WORDS} words"
+        return f"{len(words)} of {WORDS} words"
     if complete(words[-1]):
-        return f" Word {len(words)} of {WORDS}: recognised"
+        return f"Word {len(words)} of {WORDS}: recognised"
     if possible(words[-1]):
-        return f" Word {len(words)} of {WORDS}: ..."
-    return f" Word {len(words)} of {WORDS}: no word begins like this - use backspace"
+        return f"Word {len(words)} of {WORDS}: ..."
+    return f"Word {len(words)} of {WORDS}: no word begins like this - use backspace"
 
 
 def _verdict(text: str) -> str:
