@@ -11,6 +11,8 @@ from collections.abc import Callable
 from broker.access.records import DueEntry
 from broker.access.tokens import DUE
 from broker.barrier.keyring import utc_now
+from broker.core.reencrypt import TICK_SECONDS as REENCRYPT_SECONDS
+from broker.core.reencrypt import advance
 from broker.core.routing import storage_prefix
 from broker.core.sealing import SealState
 from broker.core.system.mount_table import erase_data
@@ -24,6 +26,9 @@ log = logging.getLogger("broker.steward")
 
 TICK_SECONDS = 1.0
 BATCH = 200
+
+_following: set[asyncio.Task[None]] = set()
+"""Tasks that leave the unsealed state; kept here so that they are not collected before they are done."""
 
 
 class Steward:
@@ -56,10 +61,23 @@ class Steward:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            if self._seal.current() is None:
+                # Sealed by another worker, and no request has come here since: drop what this one still holds.
+                # Leaving closes this very task, so it is done by one of its own.
+                task = asyncio.create_task(self._follow(), name="follow-seal")
+                _following.add(task)
+                task.add_done_callback(_following.discard)
+                continue
             try:
                 await self._tick()
             except (BrokerError, OSError) as error:
                 log.warning("steward.tick_failed error=%s", type(error).__name__)
+
+    async def _follow(self) -> None:
+        try:
+            await self._seal.enter()
+        except (BrokerError, OSError) as error:
+            log.warning("steward.follow_failed error=%s", type(error).__name__)
 
     async def _tick(self) -> None:
         """One second's work: in every worker its own upkeep, in the lock's holder the cluster's."""
@@ -75,8 +93,12 @@ class Steward:
         if keyring is not None and (reason := keyring.due(utc_now())):
             await self._seal.rotate()
             log.info("barrier.rotated reason=%s", reason)
+        until = time.monotonic() + REENCRYPT_SECONDS
         async for tenant in self._tenants.walk():
             await self._expire(tenant)
+            ring = self._seal.keyring()
+            if ring is not None:
+                await advance(tenant, ring, until=until)
 
     async def _expire(self, tenant: Tenant) -> None:
         """Do what is due in one tenant, at most ``BATCH`` entries in a tick."""

@@ -101,6 +101,17 @@ class NodePage:
             self._words[_KEY_PRESENT] = 1
             self._words[_GENERATION] += 1
 
+    def replace_root_key(self, key: bytes) -> None:
+        """Put another root key in the place of the one there: nothing is sealed or unsealed by it.
+
+        A node that was sealed meanwhile stays sealed. Raises: ValueError unless the key has 32 bytes.
+        """
+        if len(key) != KEY_SIZE:
+            raise ValueError(f"a root key has {KEY_SIZE} bytes")
+        with self.locked():
+            if self._words[_KEY_PRESENT]:
+                self._bytes[_KEY_AT : _KEY_AT + KEY_SIZE] = key
+
     def wipe(self) -> None:
         """Seal the node for every worker: the key and all ceremony progress are overwritten with zeros."""
         with self.locked():

@@ -52,11 +52,11 @@ async def initialise_store(
         wanted = {"secret_shares": 1, "secret_threshold": 1}
     shares = recovery = None
     if parts.seal.kind is SealKind.SHARES:
-        shares = _request(wanted, "secret_")
+        shares = share_request(wanted, "secret_")
         if wanted.get("recovery_shares") or wanted.get("recovery_threshold"):
-            recovery = _request(wanted, "recovery_")
+            recovery = share_request(wanted, "recovery_")
     elif wanted.get("recovery_shares"):
-        recovery = _request(wanted, "recovery_")
+        recovery = share_request(wanted, "recovery_")
     made = await initialise(
         parts.settings.seal_type, parts.seal, shares, recovery, now=utc_now(), random=urandom
     )
@@ -78,7 +78,8 @@ async def initialise_store(
     return InitDone(answer, made.unsealed.root_key)
 
 
-def _request(wanted: Mapping[str, Any], prefix: str) -> ShareRequest:
+def share_request(wanted: Mapping[str, Any], prefix: str) -> ShareRequest:
+    """Read which shares are asked for; ``prefix`` is ``secret_`` or ``recovery_``. Raises: InvalidRequest."""
     groups = wanted.get(f"{prefix}groups")
     keys = tuple(wanted.get("pgp_keys" if prefix == "secret_" else "recovery_pgp_keys") or ())
     if not groups:
@@ -89,7 +90,7 @@ def _request(wanted: Mapping[str, Any], prefix: str) -> ShareRequest:
     else:
         threshold, parts = int(wanted.get("group_threshold") or 1), tuple(_group(entry) for entry in groups)
     custodians = tuple(wanted.get("custodian_keys") or ()) if prefix == "secret_" else ()
-    return ShareRequest(parts, threshold, keys, custodians)
+    return ShareRequest(parts, threshold, keys, custodians, bool(wanted.get("backup")))
 
 
 def _group(entry: object) -> Group:

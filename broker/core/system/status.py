@@ -6,28 +6,27 @@ Shapes are Vault's; source: Vault's ``sys/health``, ``sys/seal-status``, ``sys/i
 import os
 import time
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
 from typing import Annotated, Any
 
-import msgspec
-
+from broker.barrier.ceremonies import UNSEAL, dump
+from broker.barrier.initialise import AlreadyInitialized
 from broker.barrier.progress import Progress
 from broker.barrier.records import BarrierRecords
+from broker.barrier.shares import Share
 from broker.barrier.unseal import About, reset, seal_status, submit
 from broker.core.records import SYSTEM_SETTINGS, SystemSettings
 from broker.core.settings import VERSION
+from broker.core.system.ceremony import MAX_UNSEAL_BODY, SEAL_KEY, at_root, counted, look
 from broker.core.system.initialise import initialise_store
 from broker.core.system.parts import Parts, SystemBase
 from broker.plugin.context import Context
-from broker.plugin.errors import InvalidRequest, NotInitialized
+from broker.plugin.errors import InvalidRequest, NotInitialized, TooLarge
 from broker.plugin.fields import Field, Json
 from broker.plugin.messages import Plain
 from broker.plugin.paths import Operation, Path
 from broker.plugin.seal import SealKind
 from broker.plugin.secret import Secret
-
-UNSEAL = "unseal"
-_encode = msgspec.json.encode
-_decode = msgspec.json.Decoder(Progress).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +36,17 @@ class Nothing:
 
 @dataclass(frozen=True, slots=True)
 class Health:
+    other: Annotated[dict[str, Json] | None, Field("Ignored: probes add what they like.", rest=True)] = None
     standbyok: Annotated[str, Field("Answer as if active while a standby.")] = ""
     perfstandbyok: Annotated[str, Field("Likewise for performance standbys.")] = ""
-    activecode: Annotated[int, Field("Status for an active node.", minimum=100, maximum=599)] = 200
-    standbycode: Annotated[int, Field("Status for a standby.", minimum=100, maximum=599)] = 429
-    drsecondarycode: Annotated[int, Field("Unused here.", minimum=100, maximum=599)] = 472
-    performancestandbycode: Annotated[int, Field("Unused here.", minimum=100, maximum=599)] = 473
-    sealedcode: Annotated[int, Field("Status for a sealed node.", minimum=100, maximum=599)] = 503
-    uninitcode: Annotated[int, Field("Status before init.", minimum=100, maximum=599)] = 501
-    removedcode: Annotated[int, Field("Unused here.", minimum=100, maximum=599)] = 530
-    haunhealthycode: Annotated[int, Field("Unused here.", minimum=100, maximum=599)] = 474
+    activecode: Annotated[int, Field("Status for an active node.", minimum=200, maximum=599)] = 200
+    standbycode: Annotated[int, Field("Status for a standby.", minimum=200, maximum=599)] = 429
+    drsecondarycode: Annotated[int, Field("Unused here.", minimum=200, maximum=599)] = 472
+    performancestandbycode: Annotated[int, Field("Unused here.", minimum=200, maximum=599)] = 473
+    sealedcode: Annotated[int, Field("Status for a sealed node.", minimum=200, maximum=599)] = 503
+    uninitcode: Annotated[int, Field("Status before init.", minimum=200, maximum=599)] = 501
+    removedcode: Annotated[int, Field("Unused here.", minimum=200, maximum=599)] = 530
+    haunhealthycode: Annotated[int, Field("Unused here.", minimum=200, maximum=599)] = 474
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,7 @@ async def stored(parts: Parts) -> BarrierRecords | None:
 
 def progress(parts: Parts) -> Progress | None:
     """Return the unseal attempt in progress, shared by all workers."""
-    blob = parts.seal_state.node.read_ceremony(UNSEAL)
-    return _decode(blob) if blob else None
+    return look(parts.seal_state.node, UNSEAL, Progress)[1]
 
 
 async def describe(parts: Parts) -> dict[str, Any]:
@@ -162,39 +161,97 @@ async def read_init(system: SystemBase, ctx: Context, args: Nothing) -> Plain:
 
 async def write_init(system: SystemBase, ctx: Context, args: Init) -> Plain:
     """Initialise the store. Served once, before there is anyone to authenticate."""
+    at_root(ctx)
+    parts = system.parts
+    if not _confidential(ctx):
+        raise InvalidRequest(
+            "init hands out the unseal keys: it is served over TLS, or to the loopback address"
+        )
+    if await parts.seal_state.initialized():
+        raise AlreadyInitialized
+    await _check_empty(parts)
     wanted = {name: getattr(args, name) for name in Init.__slots__}
-    done = await initialise_store(system.parts, wanted)
-    if system.parts.seal.kind is SealKind.AUTO:
-        system.parts.seal_state.node.install_root_key(done.root_key.reveal())
+    done = await initialise_store(parts, wanted)
+    if parts.seal.kind is SealKind.AUTO:
+        parts.seal_state.node.install_root_key(done.root_key.reveal())
     return Plain(done.answer)
+
+
+def _confidential(ctx: Context) -> bool:
+    """Tell whether nobody on the way can read the answer."""
+    connection = ctx.connection
+    if connection.scheme == "https" or not connection.remote_address:
+        return True
+    try:
+        address = ip_address(connection.remote_address)
+    except ValueError:
+        return True  # a Unix socket
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_loopback
+
+
+async def _check_empty(parts: Parts) -> None:
+    """Refuse a store that holds anything: it is somebody else's, or part of what was lost. Raises: InvalidRequest."""
+    try:
+        found: object = await (await parts.seal_state.root_store()).scan("", limit=1)
+    except NotInitialized:
+        found = await parts.seal_state.backend.tenants()
+    if found:
+        raise InvalidRequest("the storage holds data but no seal; init needs empty storage")
 
 
 async def write_unseal(system: SystemBase, ctx: Context, args: Unseal) -> Plain:
     """Take one share. The progress lies in the node page, so shares may land on different workers."""
-    state = system.parts.seal_state
-    records = await stored(system.parts)
-    if records is None:
-        raise NotInitialized
-    if state.current() is None and state.node.root_key() is None:
-        if args.migrate:
-            raise InvalidRequest("can't perform a seal migration, no migration seal found")
-        with state.node.locked():
-            before = progress(system.parts)
+    at_root(ctx)
+    parts = system.parts
+    if int(ctx.headers.get("content-length") or 0) > MAX_UNSEAL_BODY:
+        raise TooLarge(f"request body is larger than {MAX_UNSEAL_BODY} bytes")
+    text = args.key.reveal() if args.key else ""
+    if not text and not args.reset:
+        raise InvalidRequest("'key' must be specified in request body as JSON, or 'reset' set to true")
+    records = await stored(parts)
+    with counted(parts.seal_state.node, ctx):
+        if not args.reset:
+            Share.parse(text)
+        if parts.seal_state.node.root_key() is not None:
             if args.reset:
-                reset(before, args.nonce)
-                after, opened = None, None
-            elif args.key is None or not args.key.reveal():
-                raise InvalidRequest(
-                    "'key' must be specified in request body as JSON, or 'reset' set to true"
-                )
-            else:
-                text = args.key.reveal()
-                after, opened = await submit(before, text, records, system.parts.seal, random=os.urandom)
-            state.node.write_ceremony(UNSEAL, _encode(after) if after is not None else None)
-            if opened is not None:
-                state.node.install_root_key(opened.root_key.reveal())
-        await state.enter()
-    return Plain(await describe(system.parts))
+                raise InvalidRequest("vault is unsealed")
+        elif records is None:
+            if not args.reset:
+                raise NotInitialized
+        elif args.reset:
+            _reset(parts, args.nonce)
+        elif args.migrate:
+            raise InvalidRequest("can't perform a seal migration, no migration seal found")
+        else:
+            await _submit(parts, records, text)
+    await parts.seal_state.enter()
+    return Plain(await describe(parts))
+
+
+def _reset(parts: Parts, nonce: str) -> None:
+    node = parts.seal_state.node
+    with node.locked():
+        reset(look(node, UNSEAL, Progress)[1], nonce)
+        node.write_ceremony(UNSEAL, None)
+
+
+async def _submit(parts: Parts, records: BarrierRecords, text: str) -> None:
+    """Take one share; with the last, open the node for all workers."""
+    node = parts.seal_state.node
+    while node.root_key() is None:
+        seen, before = look(node, UNSEAL, Progress)
+        after, opened = await submit(before, text, records, parts.seal, random=os.urandom)
+        with node.locked():
+            if node.read_ceremony(UNSEAL) != seen or node.root_key() is not None:
+                continue  # another worker took a share meanwhile
+            node.write_ceremony(UNSEAL, dump(after))
+            if opened is None:
+                return
+            node.install_root_key(opened.root_key.reveal())
+            if opened.seal_key is not None:
+                node.write_ceremony(SEAL_KEY, opened.seal_key.reveal())
 
 
 async def write_seal(system: SystemBase, ctx: Context, args: Nothing) -> None:
