@@ -26,10 +26,10 @@ $(VENV)/.dev-stamp: requirements/dev.txt pyproject.toml
 	touch $@ $(VENV)/.run-stamp
 
 dev: $(VENV)/.run-stamp ## Install, start a dev server, write and read back a first secret; Ctrl-C ends it.
-	$(BIN)/python contrib/firststeps.py
+	$(BIN)/python -m contrib.firststeps $(if $(PORT),--port $(PORT))
 
 demo: $(VENV)/.run-stamp ## The same, but stop the server after the first secret.
-	$(BIN)/python contrib/firststeps.py --once
+	$(BIN)/python -m contrib.firststeps --once $(if $(PORT),--port $(PORT))
 
 test: $(VENV)/.dev-stamp ## Install what tests need and run the whole suite.
 	$(BIN)/python -m pytest -n $(JOBS) --dist=worksteal
