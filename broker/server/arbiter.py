@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.arbiter import Arbiter
 
-from broker.server.hardening import harden
+from broker.server.hardening import harden, raise_descriptor_limit
 from broker.server.sockets import bind_all
 from broker.server.tls import build_context
 
@@ -31,6 +31,7 @@ class BrokerArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     def start(self) -> None:
         """Bind before gunicorn would; it takes listeners that are already there as they are."""
         harden()
+        raise_descriptor_limit()
         for listener in self._application.config.listeners:
             if listener.tls:
                 build_context(listener)  # a file that does not work is told before anything starts

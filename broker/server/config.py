@@ -1,7 +1,6 @@
 """Reading the server's configuration: files in, settings out, one line for every mistake."""
 
 import dataclasses
-import re
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,25 +19,21 @@ _SIZE_LIMIT: Final = 4 * 1024 * 1024
 _MAX_WORKERS: Final = 128
 
 # Keys of the field's files that mean nothing here; they are named at startup instead of refused.
-_IGNORED: Final = frozenset(
-    re.findall(
-        r"\w+",
-        """administrative_namespace_path cache_size detect_deadlocks disable_cache disable_clustering disable_indexing
-    disable_performance_standby disable_printable_check enable_response_header_hostname
-        enable_response_header_raft_node_id imprecise_lease_role_tracking log_requests_level disable_sealwrap disable_standby_reads enable_ui
-    license_path log_rotate_bytes log_rotate_duration log_rotate_max_files plugin_auto_download
-    plugin_auto_register plugin_download_behavior plugin_file_permissions plugin_file_uid
-    service_registration user_lockout""",
-    )
-)
-_IGNORED_IN_LISTENER: Final = frozenset(
-    re.findall(
-        r"\w+",
-        """disable_request_limiter inflight_requests_logging max_json_array_element_count max_json_depth
+_IGNORED_NAMES: Final = """
+    administrative_namespace_path cache_size detect_deadlocks disable_cache disable_clustering disable_indexing
+    disable_performance_standby disable_printable_check disable_sealwrap disable_standby_reads
+    enable_response_header_hostname enable_response_header_raft_node_id enable_ui imprecise_lease_role_tracking
+    license_path log_requests_level log_rotate_bytes log_rotate_duration log_rotate_max_files
+    plugin_auto_download plugin_auto_register plugin_download_behavior plugin_file_permissions plugin_file_uid
+    service_registration user_lockout
+"""
+_IGNORED_LISTENER_NAMES: Final = """
+    disable_request_limiter inflight_requests_logging max_json_array_element_count max_json_depth
     max_json_object_entry_count max_json_string_value_length profiling purpose role
-    tls_prefer_server_cipher_suites""",
-    )
-)
+    tls_prefer_server_cipher_suites
+"""
+_IGNORED: Final = frozenset(_IGNORED_NAMES.split())
+_IGNORED_IN_LISTENER: Final = frozenset(_IGNORED_LISTENER_NAMES.split())
 # Stanzas with a class of their own, or with a meaning that the type alone does not give.
 _STANZAS: Final = ("listener", "storage", "backend", "seal", "audit")
 _NOT_SETTINGS: Final = frozenset({"listeners", "seals", "dev", "ignored", *_STANZAS})

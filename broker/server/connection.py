@@ -48,7 +48,7 @@ class HttpConnection(asyncio.Protocol):
     def __init__(self, host: ConnectionHost, limits: Limits) -> None:
         self._host = host
         self._limits = limits
-        self._parser = H1CProtocol(
+        self._parser: Any = H1CProtocol(
             on_headers_complete=self._on_head,
             on_body=self._on_body,
             on_message_complete=self._on_complete,
@@ -126,6 +126,12 @@ class HttpConnection(asyncio.Protocol):
             self._exchange.disconnect()
         self.resume_writing()
         self._host.closed(self)
+        if self._task is None or self._task.done():
+            self._forget()
+
+    def _forget(self) -> None:
+        """Let go of what refers back to us. The parser's callbacks are invisible to the garbage collector."""
+        self._parser = self._exchange = self._task = self._websocket = None
 
     def pause_writing(self) -> None:
         self.write_paused = True
@@ -250,15 +256,19 @@ class HttpConnection(asyncio.Protocol):
     # -- answering -------------------------------------------------------------------------------------------
 
     async def _run(self, exchange: Exchange) -> None:
-        if self._lingering or self._transport is None:
-            return  # refused, or gone, before we got to it
-        self._host.requests += 1
-        try:
-            await self._host.asgi(exchange.scope, exchange.receive, exchange.send)
-        except Exception:
-            log.exception("unhandled error in the application")
-        if self._lingering or self._transport is None:
-            return
+        # A request that was refused, or whose client left, before we got to it is not run.
+        if not self._lingering and self._transport is not None:
+            self._host.requests += 1
+            try:
+                await self._host.asgi(exchange.scope, exchange.receive, exchange.send)
+            except Exception:
+                log.exception("unhandled error in the application")
+        if self._transport is None:
+            self._forget()
+        elif not self._lingering:
+            await self._answered(exchange)
+
+    async def _answered(self, exchange: Exchange) -> None:
         if not exchange.started:
             self._refuse(500, "internal error")
         elif not exchange.answered:
@@ -271,9 +281,11 @@ class HttpConnection(asyncio.Protocol):
         if exchange.keep_alive and not exchange.complete:
             self.resume_body()
             await exchange.rest_of_request()
-        if self._transport is None or self._lingering:
+        if self._transport is None:
+            self._forget()
+        elif self._lingering:
             return
-        if not exchange.keep_alive or self._host.draining:
+        elif not exchange.keep_alive or self._host.draining:
             self.close(unread=not exchange.complete)
         else:
             self._next_request()
@@ -296,13 +308,19 @@ class HttpConnection(asyncio.Protocol):
             "scheme": "wss" if exchange.scope["scheme"] == "https" else "ws",
             "subprotocols": [part.strip() for part in offered.split(",") if part.strip()],
         }
+        if self._transport is None:
+            return self._forget()
         self.deadline = NEVER
+        self._host.requests += 1
         self._websocket = WebSocketProtocol(self._transport, scope, self._host.asgi, log)
         self._websocket.feed_data(self._parser.remaining() + bytes(self._ahead))
         try:
             await self._websocket.run()
         finally:
             self.close()
+            if self._transport is None:
+                self._forget()
+        return None
 
     def may_keep_alive(self, exchange: Exchange) -> bool:
         """False if this must be the connection's last answer."""

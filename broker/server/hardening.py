@@ -5,8 +5,9 @@ import faulthandler
 import os
 import resource
 
-__all__ = ["die_with_parent", "harden", "lock_all_memory"]
+__all__ = ["die_with_parent", "harden", "lock_all_memory", "raise_descriptor_limit"]
 
+_DESCRIPTORS = 1 << 20
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 
@@ -20,6 +21,14 @@ def harden() -> None:
     _prctl(_PR_SET_DUMPABLE, 0)
     os.umask(0o077)
     faulthandler.enable(all_threads=True)
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many open connections as the system lets us; the usual soft limit is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, _DESCRIPTORS) if hard != resource.RLIM_INFINITY else _DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def die_with_parent(parent: int, signum: int) -> None:

@@ -71,6 +71,12 @@ def create_app(setup):
                 await send({"type": kind + ".complete"})
                 if kind == "lifespan.shutdown":
                     return
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            while (message := await receive())["type"] == "websocket.receive":
+                await send({"type": "websocket.send", "text": message["text"] * 2})
+            return
         seen.append(f"{scope['method']} {scope['path']}")
         out = await answer(scope, receive)
         headers = [(b"content-type", b"application/json")]
