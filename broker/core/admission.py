@@ -109,8 +109,11 @@ class Admission:
         runtime.ways[request.namespace, request.path] = way
         return way, tx
 
-    async def session(self, request: Request, way: Way, tx: Transaction) -> Session:
-        """Return what the request's token stands for, in its namespace or one above. Raises: PermissionDenied."""
+    async def session(self, request: Request, way: Way, tx: Transaction, *, spend: bool = True) -> Session:
+        """Return what the request's token stands for, in its namespace or one above. Raises: PermissionDenied.
+
+        Without ``spend`` a limited token keeps its uses: for paths that only say what a token would reach.
+        """
         if request.token is None:
             raise PermissionDenied
         text = request.token.reveal()
@@ -122,15 +125,17 @@ class Admission:
                     return session
             elif session.home.store.holds(session.reads):
                 return session
-        return await self._open_session(request, tenant, tx, text)
+        return await self._open_session(request, tenant, tx, text, spend=spend)
 
-    async def _open_session(self, request: Request, tenant: Tenant, tx: Transaction, text: str) -> Session:
+    async def _open_session(
+        self, request: Request, tenant: Tenant, tx: Transaction, text: str, *, spend: bool
+    ) -> Session:
         home = home_of(tenant, text)
         if home is None:
             raise PermissionDenied
         # A transaction of its own tells what the session rests on, apart from what the request reads.
         own = await home.store.begin()
-        found = await self._look_up(request, home, own, text)
+        found = await self._look_up(request, home, own, text, spend=spend)
         acl = await home.policies.acl(own, found.entry.policies)
         until = await home.tokens.horizon(own, found.entry)
         session = Session(home, found, acl, own.observed(), until)
@@ -142,13 +147,15 @@ class Admission:
             tenant.sessions[text] = session
         return session
 
-    async def _look_up(self, request: Request, home: Tenant, tx: Transaction, text: str) -> Found:
+    async def _look_up(
+        self, request: Request, home: Tenant, tx: Transaction, text: str, *, spend: bool
+    ) -> Found:
         """Return the live token; of a limited one, take a use first. Raises: PermissionDenied."""
         if not request.spent:
             found = await home.tokens.lookup(tx, text, self._clock())
             if found is None:
                 raise PermissionDenied
-            if not found.entry.num_uses:
+            if not (spend and found.entry.num_uses):
                 return found
             await self._spend(home, found)
             request.spent = found.hash

@@ -18,8 +18,9 @@ import msgspec
 from broker.audit.entry import AuditEntry, ResponseFacts
 from broker.barrier.envelope import UnknownTerm
 from broker.core.admission import Admission, Session, Way, lead
-from broker.core.auditing import entry_of, facts_of_response, fill_caller
+from broker.core.auditing import REFUSED, entry_of, facts_of_response, fill_caller, granted
 from broker.core.denials import Denials
+from broker.core.help import HELP
 from broker.core.logins import mint_login
 from broker.core.requests import Request
 from broker.core.runtime import Runtime
@@ -182,11 +183,13 @@ class Core:
         entry = attempt.entry = entry_of(request, way.tenant.info, way.path, route)
         row = None if route is None else route.row
         operation = None if row is None else _pick(row, verb)
-        if operation is not None and not operation.authenticated:
+        access = True if operation is None else operation.authenticated
+        if operation is not None and (not access or (access == "optional" and request.token is None)):
             attempt.operation = operation
             attempt.context = self._bound_context(request, way, tx, None)
             return
-        session = attempt.session = await self._admission.session(request, way, tx)
+        session = await self._admission.session(request, way, tx, spend=access is True)
+        attempt.session = session
         fill_caller(entry, session.found, request.token.reveal() if request.token is not None else "")
         context = attempt.context = self._bound_context(request, way, tx, session)
         if row is not None and row.exists is not None and verb is Verb.UPDATE and route is not None:
@@ -195,10 +198,13 @@ class Core:
             operation = _pick(row, verb)
             context.verb = verb
             entry.operation = verb.value
-        self._check_acl(request, attempt, session, verb, operation)
+        if access is True:
+            self._check_acl(request, attempt, session, verb, operation)
         if route is None:
             raise NotFound(f'no handler for route "{way.path}". route entry not found.')
-        if row is None:
+        if verb is Verb.HELP and (row is not None or not route.rest):
+            operation = HELP
+        elif row is None:
             raise UnsupportedPath
         if operation is None:
             raise UnsupportedOperation
@@ -212,7 +218,8 @@ class Core:
         tenant, path = attempt.way.tenant, attempt.way.path
         if session.home is not tenant:
             path = lead(tenant, session.home) + path
-        context = attempt.context
+        context, entry = attempt.context, attempt.entry
+        assert entry is not None
         decision = session.acl.check(
             verb, path, data=request.data, wrap_ttl=request.wrap_ttl, now=context.now
         )
@@ -221,7 +228,9 @@ class Core:
             limit = decision.page_limit(request.data) if verb in _LISTING else None
             if limit is not None:
                 request.data = {**request.data, "limit": limit}
+            entry.policy_results = granted(session.home.info, decision.granting)
             return
+        entry.policy_results = REFUSED
         needs_sudo = operation is not None and operation.sudo
         self._denials.add(request.id, session.caller, tenant.info, verb, path, sudo=needs_sudo)
         raise PermissionDenied(DENIED)

@@ -7,7 +7,7 @@ Templates, not regexes: ``data/{path:path}``, ``roles/{name}``, ``mounts/{path:p
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from broker.plugin.errors import BrokerError, UnsupportedPath
 from broker.plugin.fields import InputField, binder, input_fields
@@ -21,7 +21,8 @@ class Operation:
     """One verb of one path: what it takes, what it gives, who may call it and what runs.
 
     ``sudo``: the caller needs the ``sudo`` capability on the path besides the verb's own. ``authenticated=False``:
-    served without a token. ``sealed=True``: served while the node is sealed (such handlers get no storage).
+    served without a token; ``"optional"``: likewise, but a token that is sent must be good and tells ``ctx.caller`` (no
+    policy is asked, no use is taken: the handler judges). ``sealed=True``: served while the node is sealed (such handlers get no storage).
     ``root_only``: not served inside child namespaces. ``mirror``: ``data`` is repeated at the top level.
     """
 
@@ -49,7 +50,7 @@ class Operation:
         summary: str = "",
         raises: tuple[type[BrokerError], ...] = (),
         sudo: bool = False,
-        authenticated: bool = True,
+        authenticated: bool | Literal["optional"] = True,
         sealed: bool = False,
         root_only: bool = False,
         mirror: bool = False,

@@ -2,7 +2,20 @@
 
 from functools import cache
 
-from broker.core.system import generate_root, mounts, namespaces, policies, rekey, rotation, status
+from broker.core.system import (
+    audit,
+    generate_root,
+    mounts,
+    namespaces,
+    openapi,
+    plugins,
+    policies,
+    rekey,
+    rotation,
+    status,
+    tools,
+    ui,
+)
 from broker.core.system.parts import Parts, SystemBase
 from broker.plugin.context import Mount
 from broker.plugin.paths import Path
@@ -19,6 +32,11 @@ class SystemEngine(SystemBase):
         *mounts.PATHS,
         *policies.PATHS,
         *namespaces.PATHS,
+        *audit.PATHS,
+        *plugins.PATHS,
+        *ui.PATHS,
+        *openapi.PATHS,
+        *tools.PATHS,
     )
 
     def __init__(self, mount: Mount, *, parts: Parts) -> None:
