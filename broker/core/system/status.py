@@ -122,6 +122,7 @@ async def read_seal_status(system: SystemBase, ctx: Context, args: Nothing) -> P
 
 
 async def read_health(system: SystemBase, ctx: Context, args: Health) -> Plain:
+    at_root(ctx)
     known = await cluster(system.parts)
     initialized = await stored(system.parts) is not None
     sealed = system.parts.seal_state.current() is None
@@ -156,6 +157,7 @@ async def read_leader(system: SystemBase, ctx: Context, args: Nothing) -> Plain:
 
 
 async def read_init(system: SystemBase, ctx: Context, args: Nothing) -> Plain:
+    at_root(ctx)
     return Plain({"initialized": await stored(system.parts) is not None})
 
 
