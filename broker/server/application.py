@@ -34,7 +34,6 @@ class BrokerApplication(BaseApplication):  # type: ignore[misc]  # gunicorn has 
         shared: object = None,
         bootstrap: DevBootstrap | None = None,
         banner: Banner = lambda listeners: (),
-        reread: Callable[[], None] = lambda: None,
     ) -> None:
         self.config = config
         self.create_app = create_app
@@ -42,7 +41,6 @@ class BrokerApplication(BaseApplication):  # type: ignore[misc]  # gunicorn has 
         self.shared = shared
         self.bootstrap = bootstrap
         self.banner = banner
-        self.reread = reread
         super().__init__()
 
     def load_config(self) -> None:

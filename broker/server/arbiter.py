@@ -53,7 +53,6 @@ class BrokerArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
 
     def handle_hup(self) -> None:
         """Reload in place: log files here, certificates and audit files in the workers."""
-        self._application.reread()
         self.log.reopen_files()
         self.kill_workers(signal.SIGHUP)
 

@@ -74,12 +74,11 @@ class BrokerWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         self._pace = GcPace()
 
     def init_signals(self) -> None:
-        """Take over the signals, then let those through that waited since before the fork."""
+        """Take over the signals. Those blocked since before the fork stay so: the loop hears them once it runs."""
         super().init_signals()
         self._stop_asked = asyncio.Event()
         for number in (signal.SIGHUP, signal.SIGUSR1):
             self.loop.add_signal_handler(number, self._on_reload_signal)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM))
 
     def run(self) -> None:
         """Serve until stopped."""
@@ -105,6 +104,7 @@ class BrokerWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         self.handle_exit_signal()
 
     async def _serve(self) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM))
         lifespan = await self._start_lifespan()
         if lifespan is None:
             self._failed = True

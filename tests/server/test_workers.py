@@ -72,6 +72,15 @@ def test_a_graceful_stop_lets_requests_finish_and_idle_connections_go(plain):
         server.connect()
 
 
+@pytest.mark.parametrize("milliseconds", range(0, 500, 50))
+def test_a_stop_is_heard_however_early_it_comes(start, milliseconds):
+    server = start('workers = 2\nlistener "tcp" { address = "127.0.0.1:0" tls_disable = true }', ready=False)
+    wait_until(lambda: "configuration:" in server.log())
+    time.sleep(milliseconds / 1000)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(15) == 0, "well before workers would be killed for not listening"
+
+
 def test_the_last_answer_of_a_stopping_server_says_so(plain):
     server = plain()
     connection = server.open()
