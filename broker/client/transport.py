@@ -86,23 +86,30 @@ class Transport:
 
 
 class _UnixAdapter(HTTPAdapter):
+    """Reaches every URL through one unix socket."""
+
     def __init__(self, path: str) -> None:
-        self._path = path
-        super().__init__()
-
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
-        path = self._path
-
         class UnixConnection(HTTPConnection):
             def _new_conn(self) -> socket.socket:
                 connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
                 connection.settimeout(CONNECT_TIMEOUT_SECONDS)
-                connection.connect(path)
+                try:
+                    connection.connect(path)
+                except BaseException:
+                    connection.close()
+                    raise
                 return connection
 
-        pool = HTTPConnectionPool("localhost")
-        pool.ConnectionCls = UnixConnection
-        return pool
+        self._pool = HTTPConnectionPool("localhost")
+        self._pool.ConnectionCls = UnixConnection
+        super().__init__()
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
+        return self._pool
+
+    def close(self) -> None:
+        self._pool.close()
+        super().close()
 
 
 class _NamedServer(HTTPAdapter):
