@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from broker.access.policy.acl import ACL
 from broker.access.policy.default_policies import canonical_name
 from broker.access.policy.model import Policy
+from broker.access.policy.template import Identity, expand
 from broker.access.records import PolicyRecord
 from broker.storage.transaction import Transaction
 
@@ -36,7 +37,7 @@ class PolicyStore:
         known = self._compiled.get(names)
         if known is not None and _same(known[0], records):
             return known[1]
-        policies: list[Policy] = [record.parsed for record in records if record is not None]
+        policies = [_filled(record.parsed) for record in records if record is not None]
         acl = ACL(policies, root="root" in names)
         if len(self._compiled) >= MAX_COMPILED:
             self._compiled.pop(next(iter(self._compiled)))
@@ -45,6 +46,11 @@ class PolicyStore:
 
     def forget(self) -> None:
         self._compiled.clear()
+
+
+def _filled(policy: Policy) -> Policy:
+    """Return a policy as it holds for a token without an entity: templated grants give nothing, denials hold."""
+    return expand(policy, Identity()) if policy.templated else policy
 
 
 def _same(left: tuple[object, ...], right: tuple[object, ...]) -> bool:

@@ -62,7 +62,12 @@ class Application:
         self._tables: dict[type, PathTable] = {}
         system = SystemEngine(SYSTEM_MOUNT, parts=self.parts)
         table = self.table_of(system)
-        self.core = Core(seal=self.seal_state, system=(system, SYSTEM_MOUNT, table), denials=self.denials)
+        self.core = Core(
+            seal=self.seal_state,
+            system=(system, SYSTEM_MOUNT, table),
+            denials=self.denials,
+            default_ttl=self.settings.default_lease_ttl,
+        )
 
     async def handle(self, request: Request) -> Response:
         return await self.core.handle(request)

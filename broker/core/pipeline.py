@@ -38,7 +38,7 @@ from broker.plugin.errors import (
     UnsupportedOperation,
     UnsupportedPath,
 )
-from broker.plugin.messages import Auth, Leased, Plain, Raw, Response
+from broker.plugin.messages import Auth, Plain, Raw, Response
 from broker.plugin.paths import Operation, Path, PathTable
 from broker.plugin.verbs import Verb
 from broker.storage.errors import TransactionConflict
@@ -80,9 +80,11 @@ class Core:
         seal: SealState,
         system: tuple[Any, Mount, PathTable],
         denials: Denials,
+        default_ttl: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._seal = seal
+        self._default_ttl = default_ttl
         self._system_engine, self._system_mount, self._system_table = system
         self._sealed_paths = {
             "sys/" + path.template
@@ -283,6 +285,7 @@ class Core:
         context = self._context(request, caller, route.mount, tenant.info, view, tx, request.verb, route.rest)
         if session is not None:
             context.judge, context.lead = session.acl, lead(tenant, session.home)
+        context.default_ttl = route.mount.config.default_lease_ttl or self._default_ttl
         return context
 
     def _context(
@@ -347,8 +350,6 @@ def _respond(result: Any, operation: Operation, mount: Mount, context: Context) 
         response = Response(raw=result)
     elif isinstance(result, Auth):
         response = Response(auth=result)
-    elif isinstance(result, Leased):
-        raise NotImplementedError("leases are not recorded yet")
     elif dataclasses.is_dataclass(result) or isinstance(result, msgspec.Struct):
         response = Response(data=msgspec.to_builtins(result))
     else:

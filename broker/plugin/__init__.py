@@ -16,7 +16,7 @@ from broker.plugin.errors import (
     UnsupportedPath,
 )
 from broker.plugin.fields import Field, Json, parse_duration
-from broker.plugin.messages import Auth, Leased, Plain, Raw, Response
+from broker.plugin.messages import Auth, Plain, Raw, Response
 from broker.plugin.paths import Operation, Path, PathTable
 from broker.plugin.secret import Secret
 from broker.plugin.verbs import Verb
@@ -39,7 +39,6 @@ __all__ = [
     "Field",
     "InvalidRequest",
     "Json",
-    "Leased",
     "Mount",
     "MountConfig",
     "NamespaceInfo",

@@ -137,6 +137,7 @@ class Context:
         "blocking",
         "caller",
         "connection",
+        "default_ttl",
         "headers",
         "judge",
         "lead",
@@ -190,6 +191,7 @@ class Context:
         self.lead = ""  # what they put before a path of this namespace
         self.token = token
         self.wrap_ttl = wrap_ttl
+        self.default_ttl = 0  # seconds: the mount's default lifetime of leases, else the system's
         self.sudo = False  # the caller has the sudo capability on this path
         self.warnings: list[str] = []
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from broker.plugin.context import Context, Mount, View
+from broker.plugin.context import Mount, View
 from broker.plugin.paths import Path
 
 
@@ -19,18 +19,12 @@ class Engine:
     def __init__(self, mount: Mount) -> None:
         self.mount = mount
 
-    async def mounted(self, ctx: Context) -> None:
-        """Prepare a new mount's storage, inside the transaction that mounts it. Raises to refuse the mount."""
-
     async def adopt(self, storage: View, *, now: float) -> bool:
         """Take over a bounded batch of what another version of this type stored at the mount.
 
         Called in the transaction that changes the mount's version, and again until it returns ``False``.
         """
         return False
-
-    async def revoke(self, ctx: Context, internal: dict[str, Any]) -> None:
-        """End what a lease stands for. Called again until it succeeds; gone already counts as success."""
 
 
 class AuthMethod(Engine):
@@ -41,9 +35,9 @@ class AuthMethod(Engine):
 class EngineType:
     """What ``register_engines`` returns: the mount type's name and how to build one for a mount.
 
-    ``paths`` defaults to the class's ``PATHS``; ``singleton`` types exist once per namespace and cannot be mounted by
+    ``singleton`` types exist once per namespace and cannot be mounted by
     hand. ``needs`` names services of the core (built-in methods only), passed to ``build`` by keyword.
-    ``select`` picks among versions of a type by the mount's options (KV 1 and 2 share one name).
+    Several types may share a name and differ in ``version``: the mount's option of that name picks one.
     """
 
     name: str

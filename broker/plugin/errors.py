@@ -47,6 +47,10 @@ class TooLarge(InvalidRequest):
     """The request is over a size limit; the message names the limit."""
 
 
+class UnsupportedMediaType(InvalidRequest):
+    """The body's type is not one the operation takes; the message names the one it does."""
+
+
 class Conflict(InvalidRequest):
     """The state is not what the caller assumed, as in a failed check-and-set."""
 

@@ -1,4 +1,4 @@
-"""What handlers return: plain data, a lease, a login, or a body of their own.
+"""What handlers return: plain data, a login, or a body of their own.
 
 A handler may return ``None`` (204), a mapping or dataclass (``data``), or one of the classes below.
 """
@@ -39,17 +39,6 @@ class Auth:
     lease_duration: int = 0
     entity_id: str = ""
     orphan: bool = False
-
-
-@dataclass(slots=True)
-class Leased:
-    """Data whose life ends: the pipeline records the lease in the same transaction, before the answer leaves."""
-
-    data: Mapping[str, Any]
-    ttl: timedelta = timedelta(0)
-    max_ttl: timedelta = timedelta(0)
-    renewable: bool = True
-    internal: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -142,11 +142,15 @@ class EngineHarness:
             wrap_ttl=None,
         )
         context.judge = _Allowing(self.denied)
+        context.default_ttl = self.mount.config.default_lease_ttl or DEFAULT_TTL
         return context
 
     def act_as(self, **changes: Any) -> None:
         """Change the caller: ``kit.act_as(token_hash="b", root=False)``."""
         self.caller = replace(self.caller, **changes)
+
+
+DEFAULT_TTL = 768 * 3600
 
 
 @dataclass(frozen=True, slots=True)

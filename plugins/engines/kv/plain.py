@@ -21,9 +21,6 @@ from broker.plugin import (
 from .errors import NoName
 from .records import Document, plain_path
 
-SYSTEM_LEASE_TTL = 32 * 86400
-"""Seconds for which a reader may use a value that names no ``ttl``, on a mount that names none either."""
-
 
 @dataclass(frozen=True, slots=True)
 class Named:
@@ -63,8 +60,7 @@ class PlainEngine(Engine):
         entry = await self._find(ctx, args.path)
         if entry is None:
             raise NotFound
-        default = self.mount.config.default_lease_ttl or SYSTEM_LEASE_TTL
-        return Response(data=entry.data, lease_duration=reliance(entry.data, default))
+        return Response(data=entry.data, lease_duration=reliance(entry.data, ctx.default_ttl))
 
     async def write(self, ctx: Context, args: WriteEntry) -> None:
         """Replace the value."""
