@@ -105,7 +105,7 @@ class Application:
         runtime = Runtime(tenants, auditor, devices, cleanup=AsyncExitStack())
         runtime.cleanup.push_async_callback(auditor.close)
         runtime.cleanup.callback(forget_callers)
-        steward = Steward(seal=seal, tenants=tenants, backend=self._backend)
+        steward = Steward(seal=seal, tenants=tenants, backend=self._backend, upkeep=devices.upkeep)
         runtime.cleanup.push_async_callback(steward.stop)
         steward.start()
         return runtime

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from broker.storage.transaction import Transaction
 log = logging.getLogger("broker.audit")
 
 TABLE = "core/audit"
+CHECKPOINT_SECONDS = 60.0
 HEADERS = "core/audit-headers"
 """Whoever changes this record saves the table anew too: then one look at the table per request is enough."""
 
@@ -43,6 +45,7 @@ class Devices:
         self._make = make
         self._applied: AuditTable | None = None
         self._applying = asyncio.Lock()
+        self._signed_at = time.monotonic()
 
     async def start(self) -> None:
         """Bring the configuration file's devices into the table, then enable everything in it."""
@@ -108,6 +111,13 @@ class Devices:
                 log.error("audit.enable_failed path=%s error=%s", path, error)
         for path in running.keys() - entries.keys():
             await self._auditor.disable(path)
+
+    async def upkeep(self) -> None:
+        """Follow the table in a worker that serves nothing, and sign a quiet log's lines once a minute."""
+        await self.follow(await self._root.store.begin())
+        if time.monotonic() - self._signed_at >= CHECKPOINT_SECONDS:
+            self._signed_at = time.monotonic()
+            self._auditor.checkpoint()
 
     async def probe(self, entry: AuditTableEntry) -> None:
         """Have a new device take a test record. Raises: InvalidRequest if it may not, or does not.

@@ -6,7 +6,7 @@ Due work is found through the time-ordered index below ``sys/due/``, so a tick c
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from broker.access.records import DueEntry
 from broker.access.tokens import DUE
@@ -35,11 +35,18 @@ class Steward:
     """Expiry and rotation, every second, in the worker that holds the lock."""
 
     def __init__(
-        self, *, seal: SealState, tenants: Tenants, backend: Backend, clock: Callable[[], float] = time.time
+        self,
+        *,
+        seal: SealState,
+        tenants: Tenants,
+        backend: Backend,
+        upkeep: Callable[[], Awaitable[None]],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._seal = seal
         self._tenants = tenants
         self._backend = backend
+        self._upkeep = upkeep
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
         self._lock: HeldLock | None = None
@@ -83,6 +90,7 @@ class Steward:
         """One second's work: in every worker its own upkeep, in the lock's holder the cluster's."""
         for tenant in self._tenants.all_open():
             await tenant.store.poll()
+        await self._upkeep()
         await self._seal.reload_keyring()
         await self._seal.reserve_encryptions()
         if self._lock is None or not self._lock.held():

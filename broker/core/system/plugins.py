@@ -12,7 +12,6 @@ from broker.core.system.parts import SystemBase
 from broker.plugin.context import Context
 from broker.plugin.errors import NotFound
 from broker.plugin.fields import Field
-from broker.plugin.messages import Response
 from broker.plugin.paths import Operation, Path
 
 KINDS = ("auth", "secret", "database", "storage", "seal", "audit")
@@ -63,11 +62,11 @@ def _distinct(plugins: Sequence[Plugin]) -> list[Plugin]:
     return [found[key] for key in sorted(found)]
 
 
-async def catalog(system: SystemBase, ctx: Context, args: Nothing) -> Response:
+async def catalog(system: SystemBase, ctx: Context, args: Nothing) -> dict[str, Any]:
     plugins = system.parts.catalog.plugins
     data: dict[str, Any] = {kind: _names(plugins, kind) for kind in KINDS}
     data["detailed"] = [_brief(plugin) for plugin in _distinct(plugins)]
-    return Response(data=data, mirror=True)
+    return data
 
 
 async def listed(system: SystemBase, ctx: Context, args: OfKind) -> dict[str, Any]:
@@ -88,7 +87,7 @@ PATHS = (
     Path(
         "plugins/catalog",
         "All plugins, by kind.",
-        read=Operation(Nothing, dict, calls=catalog, mirror=True),
+        read=Operation(Nothing, dict, calls=catalog),
     ),
     Path(
         "plugins/catalog/{type}",
