@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
@@ -12,8 +11,7 @@ import pytest
 from tests.fixtures.servers import RunningServer, config_server, dev_server
 from tests.peer.client import Client
 from tests.peer.harness import Pair, Side
-
-SELF_CHECK = os.environ.get("PEER_SELF_CHECK", "") == "1"
+from tests.peer.mode import SELF_CHECK
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

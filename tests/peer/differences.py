@@ -14,14 +14,18 @@ EVERYWHERE: dict[str, str] = {
 
 # Named by single steps of the scripts.
 BY_STEP: dict[str, str] = {
+    "ceremonies-by-token": "`sys/rekey` and `sys/generate-root` are there, for a token with sudo; OpenBao has them only without a token.",
     "duplicate-share": "A share that was already given says so with 400; OpenBao silently ignores it.",
     "exact-numbers": "Integers of any size come back exactly; OpenBao turns large ones into floats.",
+    "head-is-get": "HEAD is answered wherever GET is; OpenBao answers 405.",
     "kv1-lists-are-paged": "`after` and `limit` page the lists of KV version 1 too; OpenBao ignores them there.",
     "no-5xx-for-bad-input": "A request that is wrong gets a 4xx where OpenBao answers 500.",
+    "no-forms": "Bodies are JSON, whatever type they are sent as; OpenBao also reads URL-encoded forms.",
     "no-internal-verbs": "OPTIONS is answered 405 like any verb that a path does not have; OpenBao says 400.",
     "no-redirects": "Doubled slashes are served as one where OpenBao redirects; clients lose the token on a redirect.",
     "policy-lint": "Writing a policy that likely means something else is answered 200 with warnings instead of 204.",
     "reset-needs-the-nonce": "Resetting an unseal in progress needs its nonce (from seal-status), so that a stranger cannot end it.",
+    "rotation-by-default": "The barrier key rotates every 90 days and well before 2^32 uses unless configured otherwise.",
     "scans-are-paged": "`after` and `limit` page scans too; OpenBao ignores them there.",
     "sealed-serves-less": "A node that is not initialised or sealed answers 503 to unseal-like calls that it cannot serve.",
     "shares-are-mnemonics": "Unseal key shares are SLIP-39; `keys` and `keys_base64` carry them as bytes, `keys_mnemonic` as words.",
@@ -29,5 +33,7 @@ BY_STEP: dict[str, str] = {
     "strict-paths": "A path must be UTF-8; other bytes are refused with 400.",
     "stricter-input": "Values that mean nothing (negative counts and durations, a null secret) are refused with 400; OpenBao stores them.",
     "token-length": "A generated root token, and so its one-time password, has Vault's length of 28, not 26.",
+    "trailing-slash-tolerated": "A slash too many behind a path that has no list is tolerated; OpenBao answers 404.",
     "unknown-fields": "A field that the path does not know is refused with 400, so that a typo is noticed; OpenBao ignores it.",
+    "wrong-verb-is-405": "A verb that a path does not have is answered 405, LIST too; OpenBao answers 404 or 400 for some.",
 }

@@ -7,6 +7,7 @@ import base64
 import pytest
 
 from tests.peer.cli import Terminal, Terminals, run
+from tests.peer.mode import not_yet
 
 
 @pytest.fixture
@@ -185,12 +186,12 @@ def test_tokens(bao_cli):
         run("token", "lookup", "${app}", code=2),
         run("token", "revoke", "-accessor", "${accessor}", output=False),
         run("token", "create", "-orphan", "-period=1h", "-policy=default"),
-        run("token", "create", "-type=batch", "-policy=default", "-ttl=20m"),
         run("token", "create", "-use-limit=2", "-policy=default"),
         run("token", "create", "-ttl=nonsense", code=1),
     )
 
 
+@not_yet("response wrapping")
 def test_wrapping(bao_cli):
     bao_cli.run(
         run("write", "cubbyhole/${m}", "a=1"),

@@ -93,3 +93,11 @@ def test_every_difference_is_held_by_a_script():
     scripts = "".join(path.read_text() for path in (ROOT / "tests" / "peer").glob("test_*.py"))
     used = set(re.findall(r'Differs\(\s*"([a-z0-9-]+)"', scripts))
     assert used == set(BY_STEP)
+
+
+def test_what_is_not_there_yet_is_public_too():
+    scripts = "".join(path.read_text() for path in (ROOT / "tests" / "peer").glob("test_*.py"))
+    page = (ROOT / "docs" / "compatibility.md").read_text()
+    _, _, behind = page.partition("## Not there yet")
+    listed = re.findall(r"^- (.+)$", behind.partition("\n## ")[0], re.MULTILINE)
+    assert sorted(listed) == sorted(set(re.findall(r'@not_yet\("([^"]+)"\)', scripts)))

@@ -7,6 +7,7 @@ import pytest
 from tests.peer.script import DELETE, GET, LIST, POST, PUT, Differs
 
 OURS = "data.${m}/"
+SLASH = Differs("trailing-slash-tolerated", status=200, body=False)
 
 
 def test_enable_read_and_disable(pair):
@@ -16,7 +17,7 @@ def test_enable_read_and_disable(pair):
         GET("sys/mounts/${m}"),
         GET("sys/mounts/${m}/", 200),
         GET("sys/mounts", only=(OURS, "${m}/")),
-        GET("sys/mounts/", 404),
+        GET("sys/mounts/", 404, differs=SLASH),
         POST("${m}/app", {"a": 1}, 204),
         DELETE("sys/mounts/${m}", 204),
         GET("sys/mounts/${m}", 400),
@@ -39,7 +40,7 @@ def test_the_default_mounts(pair):
         GET("sys/mounts/sys"),
         GET("sys/mounts", 403, token=None),
         GET("sys/mounts", 403, token="wrong"),
-        LIST("sys/mounts", 404),
+        LIST("sys/mounts", 404, differs=Differs("wrong-verb-is-405", status=405, body=False)),
     )
 
 
@@ -69,7 +70,7 @@ def test_enable_wants_a_known_type_and_a_free_path(pair):
         POST("sys/mounts/${m}", 400),
         POST("sys/mounts/${m}", {"type": "kv"}, 204),
         POST("sys/mounts/${m}", {"type": "kv"}, 400),
-        POST("sys/mounts/${m}/", {"type": "kv"}, 400),
+        POST("sys/mounts/${m}/", {"type": "kv"}, 400, ignore="errors"),
         POST("sys/mounts/${m}/below", {"type": "kv"}, 400),
         POST("sys/mounts/sys", {"type": "kv"}, 400),
         POST("sys/mounts/sys/below", {"type": "kv"}, 400),

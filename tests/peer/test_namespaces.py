@@ -44,7 +44,7 @@ def test_data_stays_in_its_namespace(pair):
         GET("kv/app", namespace="/${m}"),
         GET("sys/mounts", namespace=NS, only=("data.kv/", "data.secret/")),
         GET("sys/auth", namespace=NS, only=("data.token/.description", "data.token/.local")),
-        GET("${m}/sys/mounts/kv"),
+        GET("${m}/sys/mounts/kv", only="data"),
         GET("kv/app", 404, namespace="${m}nothing"),
         GET("auth/token/lookup-self", namespace="", only=("data.policies",)),
         LIST("sys/policies/acl", namespace=NS),
