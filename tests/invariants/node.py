@@ -119,6 +119,11 @@ class Line:
         return reply
 
     @property
+    def alive(self) -> bool:
+        """Whether the connection still stands, as far as requests have shown."""
+        return self._connection is not None
+
+    @property
     def port(self) -> int:
         """Our end of the connection."""
         assert self._connection is not None and self._connection.sock is not None
@@ -136,6 +141,7 @@ class Node(Line):
 
     server: RunningServer
     share: str = field(default="", repr=False)
+    lines: list[Line] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         super().__init__(self.server.address)
@@ -171,8 +177,9 @@ class Node(Line):
         self.unseal()
 
     def line(self, token: str | None = None, namespace: str = "") -> Line:
-        """A connection of its own."""
-        return Line(self.server.address, self.token if token is None else token, namespace)
+        """A connection of its own; it is closed with the node, if not before."""
+        self.lines.append(Line(self.server.address, self.token if token is None else token, namespace))
+        return self.lines[-1]
 
     def mint(self, *policies: str, namespace: str = "", **more: object) -> str:
         """A token with these policies (and no other)."""
@@ -223,7 +230,8 @@ class Node(Line):
         return found
 
     def end(self) -> None:
-        self.close()
+        for line in [self, *self.lines]:
+            line.close()
         self.server.stop()
 
 

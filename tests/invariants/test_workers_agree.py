@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_a_revoked_token_is_dead_on_the_next_request_anywhere(node, lines):
         for line in (writer, reader):
             line.ok("GET", "auth/token/lookup-self", token=token)  # both workers hold it in their caches now
         writer.ok("POST", "auth/token/revoke", {"token": token})
-        for line in lines[:6] + [reader, writer]:
+        for line in [*lines[:6], reader, writer]:
             assert line.call("GET", "auth/token/lookup-self", token=token).status == 403
 
 
@@ -84,10 +85,7 @@ def test_a_token_for_three_uses_serves_exactly_three_of_a_hundred_at_once(node, 
     for line in lines:
         line.call("GET", "sys/health", token="")  # connected, so that all start together
     replies = together(
-        [
-            lambda line=line, n=n: line.call("POST", f"{fresh}/data/{n}", {"data": {"n": n}})
-            for n, line in enumerate(lines)
-        ]
+        partial(line.call, "POST", f"{fresh}/data/{n}", {"data": {"n": n}}) for n, line in enumerate(lines)
     )
     for line in lines:
         line.close()
@@ -102,8 +100,8 @@ def test_check_and_set_lets_one_of_many_through(node, lines, fresh):
     node.kv(fresh)
     for number in range(8):
         body = {"options": {"cas": number}, "data": {"round": number}}
-        replies = together([lambda line=line: line.call("POST", f"{fresh}/data/a", body) for line in lines])
-        assert sorted(reply.status for reply in replies) == [200] + [400] * (len(lines) - 1)
+        write = [partial(line.call, "POST", f"{fresh}/data/a", body) for line in lines]
+        assert sorted(reply.status for reply in together(write)) == [200] + [400] * (len(lines) - 1)
 
 
 def test_sealing_through_one_connection_seals_them_all(begin):
