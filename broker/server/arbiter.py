@@ -25,12 +25,12 @@ class BrokerArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's arbiter with our sockets, and with reloads that keep workers and connections."""
 
     def __init__(self, app: "BrokerApplication") -> None:
+        harden()  # before the log file is made
         super().__init__(app)
         self._application = app
 
     def start(self) -> None:
         """Bind before gunicorn would; it takes listeners that are already there as they are."""
-        harden()
         raise_descriptor_limit()
         for listener in self._application.config.listeners:
             if listener.tls:

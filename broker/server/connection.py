@@ -212,7 +212,7 @@ class HttpConnection(asyncio.Protocol):
         upgrade = names.get(b"upgrade", b"").lower() == b"websocket" and parser.method == b"GET"
         work = self._run_websocket(exchange, names) if upgrade else self._run(exchange)
         self._task = self._host.loop.create_task(work)
-        return bool(parser.method == b"HEAD")
+        return False  # whatever the verb: a body that is announced is a body, not the next request
 
     def _scope(self, parser: Any, headers: list[tuple[bytes, bytes]], version: tuple[int, int]) -> Scope:
         raw_path, _mark, query = parser.path.partition(b"?")

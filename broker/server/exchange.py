@@ -160,7 +160,6 @@ class Exchange:
                 await self._connection.drain()
 
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.started = True
         self._omit_body = self.scope["method"] == "HEAD" or status in (204, 304)
         named = {name.lower() for name, _value in headers}
         extra = [] if b"date" in named else [_date.line()]
@@ -179,6 +178,7 @@ class Exchange:
         elif self.scope["http_version"] == "1.0":
             extra.append(b"connection: keep-alive\r\n")
         self._head = _render_head(status, headers, extra)
+        self.started = True
 
     def _write_body(self, body: bytes, *, more: bool) -> None:
         self.answered = not more

@@ -1,5 +1,6 @@
 """Listening sockets: bound once by the arbiter, inherited by every worker."""
 
+import errno
 import grp
 import os
 import pwd
@@ -95,8 +96,10 @@ def _bind_unix(config: ListenerConfig) -> socket.socket:
     path = config.address
     if os.path.exists(path):
         if not stat.S_ISSOCK(os.stat(path).st_mode):
-            raise FileExistsError(17, "a file that is not a socket is in the way")
-        os.unlink(path)
+            raise FileExistsError(errno.EEXIST, "a file that is not a socket is in the way")
+        if _someone_listens(path):
+            raise OSError(errno.EADDRINUSE, "Address already in use")
+        os.unlink(path)  # left behind by a server that was killed
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.bind(path)
     uid, gid = _user_id(config.socket_user), _group_id(config.socket_group)
@@ -105,6 +108,11 @@ def _bind_unix(config: ListenerConfig) -> socket.socket:
     if config.socket_mode is not None:
         os.chmod(path, config.socket_mode)
     return sock
+
+
+def _someone_listens(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(path) == 0
 
 
 def _user_id(name: str | None) -> int:

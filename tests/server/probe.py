@@ -82,6 +82,8 @@ def create_app(setup):
         headers = [(b"content-type", b"application/json")]
         if scope["path"] != "/chunked":
             headers.append((b"content-length", str(len(out)).encode()))
+        if scope["path"] == "/break":
+            headers.append((b"x-a", b"b\r\nX-Evil: 1"))
         status = 204 if scope["path"] == "/empty" else 413 if scope["path"] == "/unread" else 200
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if status == 204 else out})

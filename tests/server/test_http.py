@@ -107,6 +107,21 @@ def test_a_request_that_proxies_read_differently_is_refused_and_nothing_behind_i
     assert not [path for path in served.ask()["seen"] if "smuggled" in path]
 
 
+@pytest.mark.parametrize("verb", [b"HEAD", b"GET", b"LIST", b"DELETE", b"OPTIONS"])
+def test_an_announced_body_is_never_taken_for_a_request(served, verb):
+    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as sock:
+        sock.sendall(
+            verb
+            + b" /p HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(SECOND)
+            + SECOND
+            + b"GET /after HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        found = read_all(sock)
+    assert statuses(found) == [b"200", b"200"]
+    assert b'"path": "/after"' in found
+    assert not [path for path in served.ask()["seen"] if "smuggled" in path]
+
+
 @pytest.mark.parametrize("name", ["bare LF at the end", "bare LF after a header", "two hosts"])
 def test_a_refusal_does_not_depend_on_how_the_bytes_are_cut(served, name):
     with socket.create_connection(("127.0.0.1", served.port), timeout=20) as sock:
@@ -267,6 +282,14 @@ def test_an_oversized_head_is_refused_with_its_own_status(served, head, status):
     with socket.create_connection(("127.0.0.1", served.port), timeout=20) as sock:
         sock.sendall(head)
         assert statuses(read_all(sock)) == [status]
+
+
+def test_a_header_with_a_line_break_never_leaves(served):
+    sock = served.connect()
+    sock.sendall(b"GET /break HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = read_all(sock)
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b"X-Evil" not in answer
 
 
 def test_answers_do_not_name_the_software(served):

@@ -127,6 +127,7 @@ def test_a_hangup_moves_on_to_a_new_log_file(start, tmp_path):
         ready=False,
     )
     wait_until(lambda: log.exists() and "ready" in log.read_text())
+    assert log.stat().st_mode & 0o077 == 0
     log.rename(tmp_path / "rotated.log")
     server.process.send_signal(signal.SIGHUP)
     wait_until(lambda: log.exists() and "worker 0 reloaded" in log.read_text())
@@ -202,6 +203,28 @@ def test_a_unix_socket_is_private_unless_told_otherwise(start, tmp_path):
     path = tmp_path / "broker.sock"
     start(f'workers = 1\nlistener "unix" {{ address = "{path}" }}')
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_unix_socket_is_taken_over_from_the_dead_but_not_from_the_living(start, tmp_path):
+    path = tmp_path / "broker.sock"
+    text = f'workers = 1\nlistener "unix" {{ address = "{path}" }}'
+    first = start(text)
+    second = start(text, ready=False)
+    assert second.process.wait(20) == 1
+    first.process.kill()
+    first.process.wait()
+    wait_until(lambda: connects(path) is False)
+    start(text)
+    assert connects(path)
+    path.with_name("file").write_text("precious")
+    third = start(f'workers = 1\nlistener "unix" {{ address = "{path.with_name("file")}" }}', ready=False)
+    assert third.process.wait(20) == 1
+    assert path.with_name("file").read_text() == "precious"
+
+
+def connects(path):
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
 
 
 def test_an_address_in_use_is_one_line(plain, start):
