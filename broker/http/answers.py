@@ -112,8 +112,8 @@ _ENVELOPE = frozenset(
 
 
 def error_body(error: BrokerError, request_id: str) -> tuple[int, bytes]:
-    """Return the status and body of an error: ``{"errors": [...]}``, or the envelope where it carries data."""
+    """Return the status and body of an error: ``{"errors": [...]}``, or the envelope where it carries data or warnings."""
     status = status_of(error)
-    if error.data is not None:
-        return status, envelope(request_id, Response(data=error.data, mount_type="kv"))
+    if error.data is not None or error.warnings:
+        return status, envelope(request_id, Response(data=error.data, warnings=list(error.warnings)))
     return status, encode({"errors": [str(message) for message in error.messages]}) + b"\n"

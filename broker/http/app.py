@@ -15,7 +15,13 @@ import falcon.asgi
 
 from broker.core.requests import Request
 from broker.plugin.context import Connection
-from broker.plugin.errors import BrokerError, InvalidRequest, TooLarge, UnsupportedOperation
+from broker.plugin.errors import (
+    BrokerError,
+    InvalidRequest,
+    TooLarge,
+    UnsupportedMediaType,
+    UnsupportedOperation,
+)
 from broker.plugin.fields import parse_duration
 from broker.plugin.messages import Response
 from broker.plugin.secret import Secret
@@ -29,7 +35,6 @@ log = logging.getLogger("broker.http")
 
 VERBS = {
     "GET": Verb.READ,
-    "HEAD": Verb.READ,
     "POST": Verb.UPDATE,
     "PUT": Verb.UPDATE,
     "PATCH": Verb.PATCH,
@@ -59,7 +64,16 @@ JSON_HEADERS: Headers = ((b"content-type", b"application/json"), NO_STORE)
 EMPTY_HEADERS: Headers = (NO_STORE,)
 NO_DATA: Mapping[str, Any] = {}
 
-MERGE_PATCH = ("application/merge-patch+json", "application/json-patch+json")
+HEALTH = "sys/health"
+"""The one path that answers HEAD: load balancers ask it for nothing but the status."""
+
+MERGE_PATCH = "application/merge-patch+json"
+FORM = "application/x-www-form-urlencoded"
+SWITCHES = {"list": Verb.LIST, "scan": Verb.SCAN, "help": Verb.HELP}
+ON, OFF = (
+    frozenset(("true", "1", "t", "True", "TRUE", "T")),
+    frozenset(("false", "0", "f", "False", "FALSE", "F", "")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +120,18 @@ class Edge:
         path = parse_path(scope["raw_path"])
         verb = VERBS.get(scope["method"])
         if verb is None:
-            raise UnsupportedOperation
+            if scope["method"] != "HEAD" or path != HEALTH:
+                raise UnsupportedOperation
+            verb = Verb.READ
         data: Mapping[str, Any] = NO_DATA
         if verb in WITH_BODY:
-            data = parse_body(await self._body(headers, receive), self._settings.json)
-            if verb is Verb.PATCH and "content-type" in headers:
-                _check_patch_type(headers["content-type"])
+            if path.endswith("/"):
+                # A key named "a/", or no key in folder "a"? Nobody could tell later.
+                raise InvalidRequest("cannot write to a path ending in '/'")
+            kind = headers.get("content-type", "")
+            if verb is Verb.PATCH:
+                _check_patch_type(kind)
+            data = self._parse(kind, await self._body(headers, receive))
         elif scope["query_string"]:
             verb, data = _from_query(verb, parse_query(scope["query_string"]))
         if verb in LISTING and not path.endswith("/"):
@@ -130,6 +150,12 @@ class Edge:
             connection=_connection(scope),
             wrap_ttl=parse_duration(wrap).total_seconds() if wrap else None,
         )
+
+    def _parse(self, kind: str, body: bytes) -> Mapping[str, Any]:
+        """Read a body: JSON whatever its type says, as clients send it, unless it is a form and looks like one."""
+        if kind.startswith(FORM) and body[:1] not in (b"", b"{"):
+            return parse_query(body)
+        return parse_body(body, self._settings.json)
 
     async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
         """Read the body, stopping at the limit before it is buffered."""
@@ -197,21 +223,22 @@ def _connection(scope: Mapping[str, Any]) -> Connection:
 
 
 def _from_query(verb: Verb, query: dict[str, str | list[str]]) -> tuple[Verb, dict[str, Any]]:
-    """Fold the query's switches into the verb; the rest is the request's data."""
-    if verb is Verb.READ:
-        if str(query.pop("list", "")).lower() in ("true", "1", "t"):
-            verb = Verb.LIST
-        elif str(query.pop("scan", "")).lower() in ("true", "1", "t"):
-            verb = Verb.SCAN
-        elif str(query.pop("help", "")).lower() in ("true", "1", "t"):
-            verb = Verb.HELP
+    """Fold the query's switches into the verb; the rest is the request's data. Raises: InvalidRequest."""
+    for name, meant in SWITCHES.items():
+        value = query.pop(name, "")
+        if value in ON:
+            verb = meant if verb is Verb.READ else verb
+        elif value not in OFF:
+            raise InvalidRequest(f'query "{name}": expected true or false')
     return verb, dict(query)
 
 
 def _check_patch_type(content_type: str) -> None:
+    if not content_type:
+        raise InvalidRequest("mime: no media type")
     kind = content_type.partition(";")[0].strip().lower()
-    if kind not in MERGE_PATCH:
-        raise InvalidRequest("PATCH requests need Content-Type application/merge-patch+json")
+    if kind != MERGE_PATCH:
+        raise UnsupportedMediaType(f"PATCH requires Content-Type of {MERGE_PATCH}, provided {kind[:64]}")
 
 
 async def _unhandled(req: Any, resp: Any, error: Exception, params: Any) -> None:
@@ -224,6 +251,7 @@ async def _unhandled(req: Any, resp: Any, error: Exception, params: Any) -> None
 async def _not_found(req: Any, resp: Any, **_: object) -> None:
     resp.status = 404
     resp.content_type = "application/json"
+    resp.set_header("cache-control", "no-store")
     resp.data = b'{"errors":[]}\n'
 
 

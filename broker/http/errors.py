@@ -12,6 +12,7 @@ from broker.plugin.errors import (
     Tampered,
     TooLarge,
     Unavailable,
+    UnsupportedMediaType,
     UnsupportedOperation,
     UnsupportedPath,
 )
@@ -23,6 +24,7 @@ STATUS_BY_ERROR: dict[type[BrokerError], int] = {
     UnsupportedPath: 404,
     UnsupportedOperation: 405,
     TooLarge: 413,
+    UnsupportedMediaType: 415,
     QuotaExceeded: 429,
     AuditFailed: 500,
     Tampered: 500,

@@ -1,7 +1,7 @@
 """The table of an engine: one row per path, from which routing, validation, help, OpenAPI and access follow.
 
 Templates, not regexes: ``data/{path:path}``, ``roles/{name}``, ``mounts/{path:path}/tune``. ``{name}`` takes one segment,
-``{name:path}`` takes the rest, slashes included (also nothing). The most specific template wins, in any order of rows.
+``{name:path}`` takes the rest, slashes included (also nothing, where that can be listed). The most specific template wins, in any order of rows.
 """
 
 import re
@@ -76,7 +76,8 @@ class Path:
     """One row: a template, a sentence for help, and an operation per verb.
 
     ``exists`` (an unbound ``async (engine, ctx, params) -> bool``) lets a write to something new need ``create`` and to
-    something present ``update``; without it a write is an update.
+    something present ``update``; without it a write is an update. ``slash``: whether the path with a slash behind it is this
+    row too; by default only where there is a ``list`` or ``scan``, for one thing under two names escapes a policy on one.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Path:
         list: Operation | None = None,  # noqa: A002 - the keyword is the policy capability
         scan: Operation | None = None,
         exists: Callable[[Any, Any, Mapping[str, str]], Awaitable[bool]] | None = None,
+        slash: bool | None = None,
     ) -> None:
         self.template = template
         self.summary = summary
@@ -109,11 +111,13 @@ class Path:
         }
         self.operations: dict[Verb, Operation] = {verb: row for verb, row in rows.items() if row is not None}
         self.parameters: tuple[str, ...] = tuple(name for name, _ in _PARAMETER.findall(template))
-        self.pattern = re.compile(self._expression(template), re.ASCII | re.DOTALL)
+        lists = list is not None or scan is not None
+        self.slash = lists if slash is None else slash
+        self.pattern = re.compile(self._expression(template, "/?" if self.slash else ""), re.ASCII | re.DOTALL)
         self.rank = self._rank(template)
         self._check()
 
-    def _expression(self, template: str) -> str:
+    def _expression(self, template: str, tail: str) -> str:
         parts: list[str] = []
         at = 0
         for found in _PARAMETER.finditer(template):
@@ -121,8 +125,7 @@ class Path:
             parts.append(f"(?P<{found[1]}>.*)" if found[2] else f"(?P<{found[1]}>[^/]+)")
             at = found.end()
         parts.append(re.escape(template[at:]))
-        tail = "" if template.endswith(":path}") or template == "" else "/?"
-        return "".join(parts) + tail
+        return "".join(parts) + ("" if template.endswith(":path}") or template == "" else tail)
 
     def _rank(self, template: str) -> tuple[tuple[int, str], ...]:
         kinds = {True: 2, False: 1}
@@ -160,7 +163,8 @@ class PathTable:
                 if all(params.values()):
                     return row, params
                 # policy/ means the row policy, not policy/{name:path} with nothing in it, where both exist.
-                empty = empty or (row, params)
+                if row.slash or path == "":
+                    empty = empty or (row, params)
         if empty is None:
             raise UnsupportedPath
         return empty

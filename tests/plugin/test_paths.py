@@ -23,6 +23,11 @@ def row(template):
     return Path(template, "A row.", read=Operation(Takes, None, calls=handler))
 
 
+def listed(template):
+    operation = Operation(Takes, None, calls=handler)
+    return Path(template, "A row.", read=operation, list=operation)
+
+
 TEMPLATES = (
     "config",
     "roles/{name}",
@@ -39,10 +44,10 @@ TEMPLATES = (
     ("path", "template", "params"),
     [
         ("config", "config", {}),
-        ("config/", "config", {}),
+        ("config/", "{path:path}", {"path": "config/"}),
         ("configs", "{path:path}", {"path": "configs"}),
         ("roles/a", "roles/{name}", {"name": "a"}),
-        ("roles/a/", "roles/{name}", {"name": "a"}),
+        ("roles/a/", "{path:path}", {"path": "roles/a/"}),
         ("roles/special", "roles/special", {}),
         ("roles/a/b", "roles/{name}/{kind}", {"name": "a", "kind": "b"}),
         ("roles/", "{path:path}", {"path": "roles/"}),
@@ -60,14 +65,27 @@ def test_the_most_specific_template_wins(path, template, params):
     assert (found.template, dict(got)) == (template, params)
 
 
-def test_a_rest_may_be_empty_unless_a_row_of_its_own_stands_for_that():
-    assert PathTable([row("data/{path:path}")]).match("data/")[1] == {"path": ""}
-    table = PathTable([row("data/{path:path}"), row("data")])
+def test_a_rest_may_be_empty_where_it_can_be_listed_unless_a_row_of_its_own_stands_for_that():
+    below = listed("data/{path:path}")
+    assert PathTable([below]).match("data/")[1] == {"path": ""}
+    assert PathTable([row("{path:path}")]).match("")[1] == {"path": ""}
+    with pytest.raises(UnsupportedPath):
+        PathTable([row("data/{path:path}")]).match("data/")
+    table = PathTable([below, listed("data")])
     assert [table.match(path)[0].template for path in ("data", "data/", "data/a")] == [
         "data",
         "data",
         "data/{path:path}",
     ]
+
+
+def test_a_slash_at_the_end_is_another_path_unless_it_can_be_listed():
+    """A policy that denies ``config`` says nothing of ``config/``, so the two must not be one thing."""
+    assert PathTable([listed("config")]).match("config/")[0].template == "config"
+    with pytest.raises(UnsupportedPath):
+        PathTable([row("config")]).match("config/")
+    with pytest.raises(UnsupportedPath):
+        PathTable([row("roles/{name}")]).match("roles/a/")
 
 
 def test_the_order_of_the_rows_does_not_matter():

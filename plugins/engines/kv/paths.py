@@ -92,6 +92,7 @@ def _root(template: str, *, list_: Operation | None = None, scan: Operation | No
         delete=_EXPLAIN,
         list=list_,
         scan=scan,
+        slash=True,
     )
 
 
