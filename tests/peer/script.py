@@ -23,14 +23,18 @@ SCRIPT_TOKEN = "${root}"
 class Differs:
     """A difference we allow, by its key in ``differences.py`` and ``docs/compatibility.md``.
 
-    ``status`` is what ours must answer (None: the same as the peer). ``ignore`` names dotted paths in the body that
+    ``status`` is what ours must answer (one of them, if several; None: the same as the peer). ``ignore`` names dotted paths in the body that
     are not compared; ``body=False`` leaves the whole body out.
     """
 
     key: str
-    status: int | None = None
+    status: int | tuple[int, ...] | None = None
     body: bool = True
     ignore: tuple[str, ...] = ()
+
+
+# A path or a verb that is not there: clients see an error, and none was seen to care which.
+WRONG = Differs("wrong-path-or-verb", status=(400, 404, 405), body=False)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def test_before_init_a_node_serves_almost_nothing(fresh):
         GET("sys/mounts", 503, token=None),
         GET("secret/data/x", 503, token="root"),
         POST("auth/token/create", {}, 503, token="root"),
-        PUT("sys/unseal", {"key": "00"}, 400, token=None, differs=UNINIT),
+        PUT("sys/unseal", {"key": "00"}, 400, token=None),
         PUT("sys/seal", 204, token=None, differs=UNINIT),
         GET("sys/nothing", 503, token=None),
     )

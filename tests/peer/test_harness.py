@@ -90,7 +90,7 @@ def test_every_difference_is_public_with_the_same_reason():
 
 
 def test_every_difference_is_held_by_a_script():
-    scripts = "".join(path.read_text() for path in (ROOT / "tests" / "peer").glob("test_*.py"))
+    scripts = "".join(path.read_text() for path in (ROOT / "tests" / "peer").glob("*.py"))
     used = set(re.findall(r'Differs\(\s*"([a-z0-9-]+)"', scripts))
     assert used == set(BY_STEP)
 
