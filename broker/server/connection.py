@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from typing import Any, Protocol, cast
-from urllib.parse import unquote_to_bytes
 
 from gunicorn.asgi.websocket import WebSocketProtocol
 from gunicorn_h1c import H1CProtocol, LimitRequestHeaders, LimitRequestLine, ParseError  # type: ignore[import-untyped]
@@ -12,6 +11,7 @@ from gunicorn_h1c._protocol import ParseError as ProtocolParseError  # type: ign
 from broker.server.exchange import Exchange, plain_answer
 from broker.server.framing import BadFraming, ChunkedBody, HeadBuffer, HeadTooLarge, check_fields
 from broker.server.limits import Limits
+from broker.server.scope import connection_scope, request_scope, websocket_scope
 from broker.server.setup import ASGIApp, Scope
 
 __all__ = ["ConnectionHost", "HttpConnection"]
@@ -79,21 +79,8 @@ class HttpConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=64 * 1024)
         self.deadline = self._host.loop.time() + self._limits.head_seconds
-        self._base = self._connection_scope()
+        self._base = connection_scope(transport, self._limits.listener)
         self._host.opened(self)
-
-    def _connection_scope(self) -> Scope:
-        assert self._transport is not None
-        client = self._transport.get_extra_info("peername")
-        server = self._transport.get_extra_info("sockname")
-        tls = self._transport.get_extra_info("broker.tls")
-        return {
-            "client": tuple(client[:2]) if isinstance(client, tuple) else None,
-            "server": tuple(server[:2]) if isinstance(server, tuple) else (server, None) if server else None,
-            "scheme": "https" if tls else "http",
-            "extensions": {"tls": tls} if tls else {},
-            "broker.listener": self._limits.listener,
-        }
 
     def data_received(self, data: bytes) -> None:
         if self._websocket is not None:
@@ -200,7 +187,7 @@ class HttpConnection(asyncio.Protocol):
         names = dict(headers)
         version = parser.http_version
         check_fields(names, version)
-        scope = self._scope(parser, headers, version)
+        scope = request_scope(parser, headers, version, self._base)
         exchange = Exchange(
             self,
             scope,
@@ -213,22 +200,6 @@ class HttpConnection(asyncio.Protocol):
         work = self._run_websocket(exchange, names) if upgrade else self._run(exchange)
         self._task = self._host.loop.create_task(work)
         return False  # whatever the verb: a body that is announced is a body, not the next request
-
-    def _scope(self, parser: Any, headers: list[tuple[bytes, bytes]], version: tuple[int, int]) -> Scope:
-        raw_path, _mark, query = parser.path.partition(b"?")
-        path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "http_version": "1.1" if version >= (1, 1) else "1.0",
-            "method": parser.method.decode("ascii"),
-            "path": path.decode("utf-8", "replace"),
-            "raw_path": raw_path,
-            "query_string": query,
-            "root_path": "",
-            "headers": headers,
-            **self._base,
-        }
 
     def _on_body(self, chunk: bytes) -> None:
         exchange = self._exchange
@@ -301,18 +272,13 @@ class HttpConnection(asyncio.Protocol):
             self._feed(pipelined)
 
     async def _run_websocket(self, exchange: Exchange, names: dict[bytes, bytes]) -> None:
-        offered = names.get(b"sec-websocket-protocol", b"").decode("latin-1")
-        scope = {
-            **exchange.scope,
-            "type": "websocket",
-            "scheme": "wss" if exchange.scope["scheme"] == "https" else "ws",
-            "subprotocols": [part.strip() for part in offered.split(",") if part.strip()],
-        }
         if self._transport is None:
             return self._forget()
         self.deadline = NEVER
         self._host.requests += 1
-        self._websocket = WebSocketProtocol(self._transport, scope, self._host.asgi, log)
+        self._websocket = WebSocketProtocol(
+            self._transport, websocket_scope(exchange.scope, names), self._host.asgi, log
+        )
         self._websocket.feed_data(self._parser.remaining() + bytes(self._ahead))
         try:
             await self._websocket.run()
