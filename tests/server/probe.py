@@ -17,6 +17,10 @@ from broker.server.summary import Summary
 
 
 def create_app(setup):
+    if setup.config.cluster_name == "refused":
+        raise ConfigError("the probe refuses this cluster name")
+    if setup.config.cluster_name == "dies later" and setup.node.add(1) > 1:
+        raise ConfigError("only the first time works")
     seen, reloads = [], []
     setup.on_reload(lambda: reloads.append("sync"))
 

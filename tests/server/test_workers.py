@@ -169,6 +169,24 @@ def test_memory_is_locked_unless_told_otherwise(start):
             assert (kilobytes >= 512) == wanted, "at least the node page"
 
 
+def test_a_server_whose_application_cannot_start_ends_with_the_reason(start):
+    text = (
+        'workers = 1\ncluster_name = "refused"\nlistener "tcp" { address = "127.0.0.1:0" tls_disable = true }'
+    )
+    server = start(text, ready=False)
+    assert server.process.wait(20) != 0
+    server.reader.join(20)
+    assert "cannot start: the probe refuses this cluster name" in server.log()
+    assert "Traceback" not in server.log()
+
+
+def test_a_server_that_has_served_keeps_trying_to_replace_its_worker(plain):
+    server = plain(top='cluster_name = "dies later"')
+    os.kill(server.ask()["pid"], signal.SIGKILL)
+    wait_until(lambda: server.log().count("cannot start: only the first time works") >= 2)
+    assert server.process.poll() is None
+
+
 def test_a_failing_application_is_a_plain_500_and_the_worker_lives(plain):
     server = plain()
     connection = server.connect()
