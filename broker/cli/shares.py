@@ -61,8 +61,8 @@ def checked(share: Secret[str]) -> Secret[str]:
 def expanded(text: str) -> str:
     """Words written out where their first letters (four suffice) name only one word.
 
-    >>> expanded("acad  Acid abse")
-    'academic acid absent'
+    >>> expanded("acad  Acid acqu")
+    'academic acid acquire'
     """
     return " ".join(complete(word) or word for word in text.lower().split())
 
