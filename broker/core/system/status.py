@@ -164,11 +164,11 @@ async def read_init(system: SystemBase, ctx: Context, args: Nothing) -> Plain:
 async def write_init(system: SystemBase, ctx: Context, args: Init) -> Plain:
     """Initialise the store. Served once, before there is anyone to authenticate."""
     at_root(ctx)
-    parts = system.parts
     if not _confidential(ctx):
         raise InvalidRequest(
             "init hands out the unseal keys: it is served over TLS, or to the loopback address"
         )
+    parts = system.parts
     if await parts.seal_state.initialized():
         raise AlreadyInitialized
     await _check_empty(parts)
