@@ -17,9 +17,9 @@ def prepare_tenant(tx: Transaction, *, extra: tuple[Mount, ...] = ()) -> None:
     """Write the records without which a tenant cannot serve: mounts, the token hashing key, the default policy."""
     tx.save(MOUNTS, MountTable((*builtin_mounts(), *extra)))
     TokenStore.prepare(tx)
-    tx.save(
-        "sys/policy/default", PolicyRecord("default", DEFAULT_TEXT, parse_policy("default", DEFAULT_TEXT))
-    )
+    default = parse_policy("default", DEFAULT_TEXT)
+    modified = issue_time(time.time())
+    tx.save("sys/policy/default", PolicyRecord("default", DEFAULT_TEXT, default, modified=modified))
 
 
 async def mint_root(

@@ -13,7 +13,7 @@ from broker.access.tokens import TokenStore, base62
 from broker.barrier.codec import TenantCodec
 from broker.core.records import MOUNTS, NAMESPACES, MountTable, NamespaceRecord
 from broker.core.routing import Router
-from broker.plugin.context import Mount, NamespaceInfo
+from broker.plugin.context import Mount, MountConfig, NamespaceInfo
 from broker.plugin.errors import NotFound, Tampered
 from broker.plugin.secret import Secret
 from broker.plugin.storage import Backend
@@ -106,13 +106,14 @@ class Tenants:
             found = below
 
     async def _descend(self, here: "Resolved", name: str, rest: str) -> "Resolved | None":
-        child = await self._child(here.tenant, name, here.tx)
+        child = await self.child(here.tenant, name, here.tx)
         if child is None:
             return None
         above = (*here.above, (here.tenant.store, here.tx))
         return Resolved(child, rest, await child.store.begin(), above)
 
-    async def _child(self, parent: Tenant, name: str, tx: Transaction) -> Tenant | None:
+    async def child(self, parent: Tenant, name: str, tx: Transaction) -> Tenant | None:
+        """Return a child namespace by name, open in this worker, or ``None``."""
         record = await tx.load(NAMESPACES + name, NamespaceRecord)
         if record is None or record.tainted:
             return None
@@ -143,6 +144,18 @@ class Tenants:
             tenant.sessions.clear()
             await tenant.store.close()
 
+    async def drop_if_deleted(self, tenant: Tenant) -> bool:
+        """Let go of a tenant that another worker deleted. Returns whether it was."""
+        if tenant.parent is None:
+            return False
+        tx = await tenant.parent.store.begin()
+        name = tenant.info.path.rstrip("/").rpartition("/")[2]
+        record = await tx.load(NAMESPACES + name, NamespaceRecord)
+        if record is not None and record.uuid == tenant.info.uuid:
+            return False
+        self.forget_one(tenant.info.uuid)
+        return True
+
     def forget_one(self, tenant_uuid: str) -> None:
         """Drop the plaintext of a tenant that was deleted, and never serve it again."""
         tenant = self._open.pop(tenant_uuid, None)
@@ -164,7 +177,7 @@ class Tenants:
         yield tenant
         tx = await tenant.store.begin()
         for name in await tx.list(NAMESPACES):
-            child = await self._child(tenant, name, tx)
+            child = await self.child(tenant, name, tx)
             if child is not None:
                 async for below in self.walk(child):
                     yield below
@@ -209,6 +222,7 @@ def builtin_mounts() -> tuple[Mount, ...]:
             "system",
             description="system endpoints used for control, policy and debugging",
             seal_wrap=True,
+            config=MountConfig(passthrough_request_headers=("Accept",)),
         ),
         new_mount("cubbyhole/", "cubbyhole", description="per-token private secret storage", local=True),
         new_mount("token/", "token", table="auth", description="token based credentials"),

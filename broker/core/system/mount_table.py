@@ -1,6 +1,5 @@
 """Changing the mount table: one record per tenant, changed inside the request's transaction."""
 
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -9,6 +8,7 @@ from broker.core.records import MOUNTS, NAMESPACES, MountTable, NamespaceRecord
 from broker.core.settings import CoreSettings
 from broker.plugin.context import Context, Mount, MountConfig
 from broker.plugin.errors import InvalidRequest, Tampered
+from broker.plugin.fields import parse_duration
 from broker.storage.transaction import Transaction
 
 PROTECTED = frozenset({"sys/", "cubbyhole/", "identity/", "auth/", "audit/"})
@@ -49,6 +49,8 @@ async def check_free(
     wanted = normal(path)
     if wanted == "/" or len(wanted) > MAX_PATH:
         raise InvalidRequest(f"mount path must be 1 to {MAX_PATH} characters")
+    if not wanted.isprintable() or not {"", ".", ".."}.isdisjoint(wanted[:-1].split("/")):
+        raise InvalidRequest("mount path must be printable, without empty, . and .. segments")
     if kind == "secret" and any(wanted.startswith(reserved) for reserved in PROTECTED):
         raise InvalidRequest(f'{verb} "{wanted}"')
     for mount in table.mounts:
@@ -59,12 +61,22 @@ async def check_free(
         raise InvalidRequest(f"path is already in use at {first}/ (namespace)")
 
 
-def seconds(value: timedelta | None) -> int | None:
-    return None if value is None else int(value.total_seconds())
+def lifetime(name: str, given: object) -> int | None:
+    """Read a TTL setting in seconds: ``system`` is zero, nothing leaves it as it is. Raises: InvalidRequest."""
+    if given is None or given == "":
+        return None
+    if given == "system":
+        return 0
+    try:
+        return int(parse_duration(given).total_seconds())
+    except InvalidRequest as error:
+        raise InvalidRequest(f'field "{name}": {error}, or "system"') from None
 
 
-def tuned(config: MountConfig, changes: dict[str, Any], settings: CoreSettings) -> MountConfig:
+def tuned(config: MountConfig, changes: dict[str, Any], settings: CoreSettings, *, table: str) -> MountConfig:
     """Return the configuration with ``changes`` (``None`` leaves a value as it is). Raises: InvalidRequest."""
+    if table != "auth" and changes.get("token_type"):
+        raise InvalidRequest("'token_type' can only be modified on auth mounts")
     kept = {name: value for name, value in changes.items() if value is not None}
     for name in ("default_lease_ttl", "max_lease_ttl"):
         if kept.get(name, 0) < 0:

@@ -5,7 +5,6 @@ Source: Vault's ``sys/mounts``, ``sys/auth`` and ``sys/remount`` API documentati
 
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -53,8 +52,8 @@ class Enable:
 @dataclass(frozen=True, slots=True)
 class Tune:
     path: MountPath
-    default_lease_ttl: Annotated[timedelta | None, Field("Default TTL of leases and tokens.")] = None
-    max_lease_ttl: Annotated[timedelta | None, Field("Longest TTL.")] = None
+    default_lease_ttl: Annotated[Json | None, Field("Default TTL of leases and tokens, or system.")] = None
+    max_lease_ttl: Annotated[Json | None, Field("Longest TTL, or system.")] = None
     description: Annotated[str | None, Field("For people.", max_length=4096)] = None
     audit_non_hmac_request_keys: Annotated[list[str] | None, Field("Keys audited in clear.")] = None
     audit_non_hmac_response_keys: Annotated[list[str] | None, Field("Keys audited in clear.")] = None
@@ -96,7 +95,7 @@ def _settings(config: dict[str, Any] | None) -> dict[str, Any]:
 def _changes(args: Tune) -> dict[str, Any]:
     changes: dict[str, Any] = {name: getattr(args, name) for name in _SETTINGS}
     for name in ("default_lease_ttl", "max_lease_ttl"):
-        changes[name] = t.seconds(changes[name])
+        changes[name] = t.lifetime(name, changes[name])
     return {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
 
 
@@ -127,13 +126,13 @@ def _make(kind: str) -> tuple[Any, ...]:
         offered = system.parts.registry.find(kind, name, options)
         if offered.singleton:
             raise InvalidRequest(f'mount type of "{name}" is not mountable')
-        config = t.tuned(MountConfig(), _settings(args.config), system.parts.settings)
+        config = t.tuned(MountConfig(), _settings(args.config), system.parts.settings, table=kind)
         mount = new_mount(
             t.normal(args.path),
             name,
             table=kind,
             description=args.description,
-            options=options or ({} if kind == "auth" else None),
+            options=options,
             config=config,
             local=args.local,
             seal_wrap=args.seal_wrap,
@@ -175,7 +174,7 @@ def _make(kind: str) -> tuple[Any, ...]:
             raise InvalidRequest(f'no mount entry found for path "{_shown(kind, args.path)}"')
         new = msgspec.structs.replace(
             mount,
-            config=t.tuned(mount.config, _changes(args), system.parts.settings),
+            config=t.tuned(mount.config, _changes(args), system.parts.settings, table=kind),
             description=mount.description if args.description is None else args.description,
             options={**(mount.options or {}), **args.options} if args.options else mount.options,
         )

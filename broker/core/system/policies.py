@@ -96,7 +96,7 @@ async def list_acl(system: SystemBase, ctx: Context, args: Page) -> dict[str, An
 
 
 async def _read(ctx: Context, given: str, field: str) -> dict[str, Any]:
-    name = canonical_name(given, allow_root=True)
+    name = canonical_name(given.removesuffix("/"), allow_root=True)
     flags = {"allow_slashes_in_identity_templates": False, "allow_wildcards_in_identity_templates": False}
     if name == "root" and not ctx.namespace.path:
         return {**flags, "cas_required": False, "name": "root", field: "", "version": 0}
@@ -156,6 +156,8 @@ async def write(system: SystemBase, ctx: Context, args: WritePolicy) -> Response
     )
     ctx.transaction.save(POLICY + name, record)
     warnings = lint(parsed, now=ctx.now, sudo_paths=sudo_patterns(system))
+    if args.rules and not args.policy:
+        warnings = ["'rules' is deprecated, please use 'policy' instead", *warnings]
     return Response(warnings=warnings) if warnings else None
 
 
