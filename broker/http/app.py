@@ -18,6 +18,7 @@ from broker.plugin.context import Connection
 from broker.plugin.errors import (
     BrokerError,
     InvalidRequest,
+    Tampered,
     TooLarge,
     UnsupportedMediaType,
     UnsupportedOperation,
@@ -101,6 +102,8 @@ class Edge:
         except BrokerError as error:
             status, body = error_body(error, request_id)
             headers = JSON_HEADERS
+            if isinstance(error, Tampered):
+                log.error("request.failed request_id=%s error=%s", request_id, error)
         except asyncio.CancelledError:
             raise
         except Exception as error:

@@ -1,13 +1,38 @@
-"""The server's log: one handler for gunicorn's lines and ours."""
+"""The server's log: one handler for gunicorn's lines and ours.
 
+A line is an event's constant name and what there is to say about it (``extra``). An exception is told by its type
+and the places it passed; its own text may quote a value, so only errors that are written in our words show theirs.
+"""
+
+import errno
 import json
 import logging
 import time
+import traceback
 from typing import Any
 
 from gunicorn.glogging import Logger
 
+from broker.plugin.errors import BrokerError
+
 __all__ = ["ServerLogger"]
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def _facts(record: logging.LogRecord) -> dict[str, Any]:
+    """Return what the caller gave as ``extra``."""
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def _told(error: BaseException) -> str:
+    """Return an exception's type, with its text where that holds no value."""
+    name = type(error).__qualname__
+    if isinstance(error, BrokerError):
+        return f"{name}: {error}"
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{name}: {errno.errorcode.get(error.errno, error.errno)}"
+    return name
 
 
 class _Plain(logging.Formatter):
@@ -19,6 +44,22 @@ class _Plain(logging.Formatter):
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  # logging's name
         return f"{super().formatTime(record, datefmt)}.{int(record.msecs):03d}Z"
 
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        """The line, and behind it ``name=value`` for each fact."""
+        facts = "".join(f" {name}={value}" for name, value in _facts(record).items())
+        return super().formatMessage(record) + facts
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  # logging's name
+        """The places an exception passed, and those that caused it before; never a value."""
+        error: BaseException | None = ei[1]
+        told: list[str] = []
+        seen: set[int] = set()
+        while error is not None and id(error) not in seen:
+            seen.add(id(error))
+            told.append("".join(traceback.format_tb(error.__traceback__)) + _told(error))
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return "Traceback (most recent call last):\n" + "\nwhile handling\n".join(told)
+
 
 class _Json(_Plain):
     def format(self, record: logging.LogRecord) -> str:
@@ -28,10 +69,11 @@ class _Json(_Plain):
             "@module": record.name,
             "@message": record.getMessage(),
             "pid": record.process,
+            **_facts(record),
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+        return json.dumps(line, default=str)
 
 
 class ServerLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
