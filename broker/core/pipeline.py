@@ -282,7 +282,10 @@ class Core:
         if route is None:
             return self._context(request, caller, self._system_mount, tenant.info, None, tx, request.verb)
         view = tx.view(route.storage_prefix)
-        context = self._context(request, caller, route.mount, tenant.info, view, tx, request.verb, route.rest)
+        whole = tx if route.trusted else None
+        context = self._context(
+            request, caller, route.mount, tenant.info, view, whole, request.verb, route.rest
+        )
         if session is not None:
             context.judge, context.lead = session.acl, lead(tenant, session.home)
         context.default_ttl = route.mount.config.default_lease_ttl or self._default_ttl

@@ -87,7 +87,13 @@ _HOOKS = {
 }
 
 
+RESERVED = frozenset({"system", "identity"})
+"""Engine types that only the core has."""
+
+
 def _claim(taken: dict[tuple[str, str, str], str], kind: str, offer: Any, point: EntryPoint) -> None:
+    if kind in ("secret", "auth") and offer.name in RESERVED:
+        raise ConfigError(f'plugin "{point.name}" offers the {kind} type "{offer.name}", which is reserved')
     key = (kind, offer.name, getattr(offer, "version", ""))
     if key in taken:
         raise ConfigError(

@@ -13,6 +13,9 @@ from broker.plugin.paths import Operation, Path, PathTable
 ALIASES = {"kv-v1": ("kv", "1"), "kv-v2": ("kv", "2"), "generic": ("kv", "1")}
 """Mount types that name a version of another."""
 
+TRUSTED = frozenset({("secret", "system"), ("auth", "token")})
+"""Table and type of the core's own mounts, which every tenant has from birth and nobody can add to."""
+
 MAX_CACHED = 8192
 
 
@@ -26,6 +29,8 @@ class Route:
     rest: str
     row: Path | None
     params: Mapping[str, str]
+    trusted: bool = False
+    """Whether the engine is one of the core's own, which work on the whole tenant and not on their mount alone."""
     bound: dict[Operation, Any] = field(default_factory=dict)
     """Arguments of operations called without any data: the path alone decides them, so they are bound once."""
 
@@ -123,7 +128,7 @@ class Router:
             row, params = self._tables(engine).match(rest)
         except UnsupportedPath:
             row, params = None, {}
-        found = Route(mount, engine, storage_prefix(mount), rest, row, params)
+        found = Route(mount, engine, storage_prefix(mount), rest, row, params, (mount.table, mount.type) in TRUSTED)
         if len(self._cache) >= MAX_CACHED:
             self._cache.clear()
         self._cache[path] = found
