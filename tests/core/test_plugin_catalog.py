@@ -51,7 +51,7 @@ def test_the_core_s_own_types_cannot_be_offered(offer, name):
 
 def test_a_misspelt_hook_fails_loudly(offer):
     with pytest.raises(ConfigError, match="hook that does not exist"):
-        load_catalog([offer("typo", register_enginess=lambda: [])])
+        load_catalog([offer("typo", register_enginess=list)])
 
 
 def test_a_plugin_that_does_not_load_is_named():
