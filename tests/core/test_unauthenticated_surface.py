@@ -1,0 +1,137 @@
+"""The whole list of what is served without a token. Adding to it is a decision, made here and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from broker.core.plugins import load_catalog
+from broker.core.system.engine import SystemEngine
+from broker.plugin.context import Mount
+from broker.plugin.verbs import Verb
+from tests.peer.client import Client
+
+OPEN = {
+    "sys/health": {Verb.READ},
+    "sys/seal-status": {Verb.READ},
+    "sys/leader": {Verb.READ},
+    "sys/init": {Verb.READ, Verb.UPDATE},
+    "sys/unseal": {Verb.UPDATE},
+}
+"""Served to anybody."""
+
+OPTIONAL = {
+    "sys/internal/ui/mounts": {Verb.READ},  # without a token: mounts with listing_visibility=unauth
+    "sys/internal/ui/mounts/{path:path}": {Verb.READ},  # 403 without a token
+    "sys/internal/ui/namespaces": {Verb.READ},  # 403 without a token
+    "sys/internal/specs/openapi": {Verb.READ, Verb.UPDATE},  # 403 without a token
+}
+"""No policy is asked, but a token says what is shown."""
+
+ANSWERED = {**OPEN, "sys/internal/ui/mounts": {Verb.READ}}
+"""What says anything but 403 to a caller without a token."""
+
+METHODS = {
+    Verb.READ: "GET",
+    Verb.CREATE: "POST",
+    Verb.UPDATE: "PUT",
+    Verb.PATCH: "PATCH",
+    Verb.DELETE: "DELETE",
+    Verb.LIST: "LIST",
+    Verb.SCAN: "SCAN",
+}
+
+
+def tables() -> Iterator[tuple[str, object]]:
+    """Every built-in row, with the prefix it has in a fresh server (or would have, once mounted)."""
+    yield from (("sys/", row) for row in SystemEngine.PATHS)
+    catalog = load_catalog()
+    for table, kinds in (("", catalog.engines), ("auth/", catalog.auth_methods)):
+        for kind in kinds:
+            mount = Mount(
+                path="x/", type=kind.name, uuid="x", accessor="x", options={"version": kind.version}
+            )
+            engine = kind.build(mount, **dict.fromkeys(kind.needs))
+            yield from ((f"{table}{kind.name}/", row) for row in engine.PATHS)
+
+
+ROWS = list(tables())
+
+
+def marked(value: object) -> dict[str, set[Verb]]:
+    found: dict[str, set[Verb]] = {}
+    for prefix, row in ROWS:
+        verbs = {verb for verb, operation in row.operations.items() if operation.authenticated is value}
+        if verbs:
+            found[prefix + row.template] = verbs
+    return found
+
+
+def test_only_the_listed_paths_are_open_without_a_token():
+    assert marked(False) == OPEN
+
+
+def test_only_the_listed_paths_take_a_token_or_none():
+    assert marked("optional") == OPTIONAL
+
+
+def test_only_status_init_and_unseal_are_served_while_sealed():
+    sealed = {
+        prefix + row.template
+        for prefix, row in ROWS
+        for operation in row.operations.values()
+        if operation.sealed
+    }
+    assert sealed == set(OPEN)
+
+
+def test_every_other_path_answers_403_without_a_token_and_with_a_wrong_one(broker_dev):
+    client = Client(broker_dev.address)
+    wrong = []
+    for prefix, row in ROWS:
+        path = re.sub(r"\{[a-z_]+(:path)?\}", "x", prefix + row.template).replace("kv/", "secret/")
+        for verb in row.operations:
+            if verb in ANSWERED.get(prefix + row.template, ()):
+                continue
+            for headers in ({}, {"X-Vault-Token": "hvs.AAAAAAAAAAAAAAAAAAAAAAAA"}, {"X-Vault-Token": "x"}):
+                kind = {"Content-Type": "application/merge-patch+json"} if verb is Verb.PATCH else {}
+                reply = client.send(METHODS[verb], f"/v1/{path}", {**headers, **kind}, None)
+                if (reply.status, reply.body) != (403, {"errors": ["permission denied"]}):
+                    wrong.append((METHODS[verb], path, headers, reply.status, reply.body))
+    client.close()
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "sys/metrics",
+        "sys/pprof/heap",
+        "sys/monitor",
+        "sys/in-flight-req",
+        "sys/host-info",
+        "sys/config/state/sanitized",
+        "sys/version-history",
+        "sys/decode-token",
+        "sys/replication/status",
+        "sys/mfa/validate",
+        "sys/raw/core/audit",
+        "sys/nothing",
+        "nothing/at/all",
+        "sys/health?help=1",
+        "sys/mounts?help=1",
+        "secret/data/x?help=1",
+    ],
+)
+def test_diagnostic_and_unknown_paths_tell_a_stranger_nothing(broker_dev, path):
+    client = Client(broker_dev.address)
+    for method in ("GET", "PUT", "LIST"):
+        reply = client.send(
+            method, f"/v1/{path}" if method == "GET" else f"/v1/{path.partition('?')[0]}", {}, None
+        )
+        if path.startswith("sys/health") and method != "GET":
+            continue
+        assert (reply.status, reply.body) == (403, {"errors": ["permission denied"]}), method
+    client.close()
