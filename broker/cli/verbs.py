@@ -18,15 +18,13 @@ FORCE = Flag("force", "Write even without data.", "switch", aliases=("f",))
 
 def status(run: Invocation) -> int:
     """Print the seal status. Returns 0 if unsealed, 2 if sealed, 1 if there is no answer."""
+    from broker.client import ClientError
+
     try:
         body = run.client.request("GET", "sys/seal-status").body
         leader = _leader(run)
-    except Exception as error:
-        from broker.client import ClientError
-
-        if isinstance(error, ClientError):
-            raise Failure(f"Error checking seal status: {error}", 1) from None
-        raise
+    except ClientError as error:
+        raise Failure(f"Error checking seal status: {error}", 1) from None
     print_status(run, body, leader)
     return 2 if body.get("sealed") else 0
 

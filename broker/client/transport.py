@@ -3,7 +3,9 @@
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -12,6 +14,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import InsecureRequestWarning
 
 from broker.client.errors import RedirectRefused, Unreachable
 from broker.client.settings import Tls
@@ -65,15 +68,16 @@ class Transport:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> requests.Response:
         try:
-            return self._session.request(
-                method,
-                url,
-                headers=dict(headers),
-                data=body,
-                allow_redirects=False,
-                timeout=self._timeout,
-                proxies=self._proxies,
-            )
+            with _without_tls_warning(self._session.verify):
+                return self._session.request(
+                    method,
+                    url,
+                    headers=dict(headers),
+                    data=body,
+                    allow_redirects=False,
+                    timeout=self._timeout,
+                    proxies=self._proxies,
+                )
         except requests.exceptions.SSLError as error:
             raise Unreachable(f"no trusted connection to {self.address}: {_innermost(error)}") from None
         except (requests.exceptions.RequestException, OSError) as error:
@@ -122,6 +126,17 @@ class _NamedServer(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         kwargs |= {"server_hostname": self._server_name, "assert_hostname": self._server_name}
         super().init_poolmanager(*args, **kwargs)
+
+
+@contextmanager
+def _without_tls_warning(verify: bool | str | None) -> Iterator[None]:
+    """Keep the HTTP library from warning on every request about what the caller chose."""
+    if verify is not False:
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InsecureRequestWarning)
+        yield
 
 
 def _checked(address: str) -> str:
