@@ -28,7 +28,7 @@ _IGNORED_NAMES: Final = """
     service_registration user_lockout
 """
 _IGNORED_LISTENER_NAMES: Final = """
-    disable_request_limiter inflight_requests_logging max_json_array_element_count max_json_depth
+    cluster_address disable_request_limiter inflight_requests_logging max_json_array_element_count max_json_depth
     max_json_object_entry_count max_json_string_value_length profiling purpose role
     tls_prefer_server_cipher_suites
 """

@@ -32,7 +32,6 @@ class ListenerConfig:
 
     kind: Literal["tcp", "unix"] = "tcp"
     address: str = "127.0.0.1:8200"
-    cluster_address: str | None = None
 
     tls_disable: bool = False
     tls_cert_file: Path | None = None
