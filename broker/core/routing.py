@@ -128,7 +128,9 @@ class Router:
             row, params = self._tables(engine).match(rest)
         except UnsupportedPath:
             row, params = None, {}
-        found = Route(mount, engine, storage_prefix(mount), rest, row, params, (mount.table, mount.type) in TRUSTED)
+        found = Route(
+            mount, engine, storage_prefix(mount), rest, row, params, (mount.table, mount.type) in TRUSTED
+        )
         if len(self._cache) >= MAX_CACHED:
             self._cache.clear()
         self._cache[path] = found
