@@ -31,10 +31,10 @@ RAW: Final = frozenset((*PATHS, UNSEAL_BACKUP, RECOVERY_BACKUP))
 
 
 class Pass(msgspec.Struct, frozen=True):
-    """How far one tenant is. ``checked``, ``rewritten`` and ``refused`` count over all passes for ``term``.
+    """How far one tenant is. ``checked`` and ``rewritten`` count over all passes for ``term``.
 
-    ``after`` is the last path looked at, ``found`` how many old entries this pass has met, ``refused`` entries that
-    do not open.
+    ``after`` is the last path looked at; ``found`` is how many old entries this pass has met, ``refused`` how many of
+    them do not open.
     """
 
     v: int = 1
@@ -90,7 +90,7 @@ async def _step(tenant: Tenant, keyring: Keyring, state: Pass) -> Pass:
         found=0 if ended else found,
         checked=state.checked + len(paths),
         rewritten=state.rewritten + rewritten,
-        refused=state.refused + refused,
+        refused=(state.refused if state.after else 0) + refused,
         finished=ended and not found,
     )
 

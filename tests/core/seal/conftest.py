@@ -75,6 +75,7 @@ class Vault:
     server: RunningServer
     keys: list[str] = field(default_factory=list)
     root: str = ""
+    count: int = 2
     lines: list[Line] = field(default_factory=list)
 
     def line(self) -> Line:
@@ -128,10 +129,9 @@ class Vault:
 
     def kill_workers(self) -> None:
         """Kill every worker, one after the other; returns when as many new ones serve."""
-        before = self.workers()
-        for pid in before:
+        for pid in self.workers():
             self.kill_worker(pid)
-        wait_until(lambda: len(self.workers()) == len(before))
+        wait_until(lambda: len(self.workers()) == self.count)
         wait_until(self.server.answers)
 
     def rekey(self, keys: list[str], base: str = "sys/rekey", **wanted: Any) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
         place = folder or tmp_path_factory.mktemp("seal")
         storage: dict[str, object] = {"sqlite": {"path": str(place / "data")}}
         server = config_server("broker", place, "broker", storage, workers=workers, **settings)
-        running.append(Vault(server))
+        running.append(Vault(server, count=workers))
         return running[-1]
 
     yield one
