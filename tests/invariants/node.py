@@ -274,3 +274,10 @@ def exchange(address: str, data: bytes, seconds: float = 20.0) -> bytes:
             while chunk := sock.recv(65536):
                 got += chunk
     return got
+
+
+def fill(path: Path) -> None:
+    """Write a file that takes what room its filesystem has, to the last byte."""
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(b"\0" * 4096) == 4096:
+            pass
