@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from contrib.bench.load import KEYS, VALUE, measure, prepare
+from contrib.bench.publish import publish
 from contrib.bench.run import machine
 from contrib.bench.servers import BenchFailed, Server, launch, running, unseal
 
@@ -93,18 +94,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--keys", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--publish", action="store_true", help="write the result into docs/performance.md")
     options = parser.parse_args(argv)
-    print(f"{machine()}\n")
-    print(
-        "| server | keys | reads/s, 1,000 keys | reads/s, all keys | change | reads/s after a restart | unseal s | MiB |"
-    )
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    lines = [
+        f"{machine()}\n",
+        "| server | keys | reads/s, 1,000 keys | reads/s, all keys | change | reads/s after a restart | unseal s | MiB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         try:
-            print(bench(options.only, Path(folder) / options.only, options))
+            lines.append(bench(options.only, Path(folder) / options.only, options))
         except BenchFailed as failure:
             print(f"failed: {failure}", file=sys.stderr)
             return 1
+    print("\n".join(lines))
+    if options.publish:
+        publish("million", "\n".join(lines))
     return 0
 
 

@@ -24,6 +24,7 @@ from typing import Any, cast
 import uvloop
 
 from contrib.bench.load import KEYS, prepare
+from contrib.bench.publish import publish
 from contrib.bench.run import machine
 from contrib.bench.servers import BenchFailed, running
 
@@ -188,16 +189,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rate", type=int, default=5_000, help="requests a second, in all")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--publish", action="store_true", help="write the result into docs/performance.md")
     options = parser.parse_args(argv)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    print(
-        f"{machine()}\n{options.connections:,} connections, {options.rate:,} reads/s in all, {options.seconds:g} s\n"
-    )
-    print(
-        "| server | answers | errors | skipped | p50 ms | p90 ms | p99 ms | p99.9 ms | max ms | client late p99 ms | MiB |"
-    )
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    lines = [
+        f"{machine()}\n\n{options.connections:,} connections, {options.rate:,} reads/s in all, {options.seconds:g} s\n",
+        "| server | answers | errors | skipped | p50 ms | p90 ms | p99 ms | p99.9 ms | max ms | client late p99 ms | MiB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
     failed = False
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         for name in [options.only] if options.only else ["peer", "ours"]:
@@ -208,11 +208,14 @@ def main(argv: list[str] | None = None) -> int:
                 failed = True
                 continue
             figures = " | ".join(f"{value:.2f}" for value in r["latencies_ms"].values())
-            print(
+            lines.append(
                 f"| {name} | {r['answers']:,} | {r['errors']} | {r['skipped']:,} | {figures} "
                 f"| {r['lateness_ms']['p99']:.2f} | {r['memory_mib']:.0f} |"
             )
             failed = failed or (name == "ours" and r["errors"] > 0)
+    print("\n".join(lines))
+    if options.publish and not failed:
+        publish("open", "\n".join(lines))
     return 1 if failed else 0
 
 

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from contrib.bench.load import CONNECTIONS, KEYS, SCENARIOS, Result, measure, prepare
+from contrib.bench.publish import publish
 from contrib.bench.servers import BenchFailed, running
 
 # What the product promises: our rate as a multiple of the peer's.
@@ -56,7 +57,11 @@ def machine() -> str:
             model = line.split(":", 1)[1].strip()
             break
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.release()}, Python {platform.python_version()}"
+    load = os.getloadavg()[0]
+    return (
+        f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release().split('-')[0]}, "
+        f"Python {platform.python_version()}; load average before: {load:.1f}"
+    )
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -67,6 +72,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--folder", type=Path, help="where the servers keep their data (default: a temporary folder)"
     )
+    parser.add_argument("--publish", action="store_true", help="write the result into docs/performance.md")
     parser.add_argument("--json", type=Path, help="also write the numbers here")
     return parser.parse_args(argv)
 
@@ -76,6 +82,7 @@ def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
     names = [options.only] if options.only else ["peer", "ours"]
     results: dict[str, dict[str, Result]] = {}
+    where = machine()
     memory: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
         for name in names:
@@ -86,15 +93,18 @@ def main(argv: list[str] | None = None) -> int:
             except BenchFailed as failure:
                 print(f"failed: {failure}", file=sys.stderr)
                 return 1
-    print(
-        f"{machine()}\nwrk, {CONNECTIONS} connections, {KEYS:,} keys, {options.seconds} s each, an application token\n"
+    report = (
+        f"{where}\n\nwrk, {CONNECTIONS} connections, {KEYS:,} keys, {options.seconds} s each, an application token\n\n"
+        f"{table(results)}\n\n"
+        "Memory after the run: " + ", ".join(f"{name} {mib:.0f} MiB" for name, mib in memory.items()) + "."
     )
-    print(table(results))
-    print("\nmemory after the run: " + ", ".join(f"{name} {mib:.0f} MiB" for name, mib in memory.items()))
+    print(report)
+    if options.publish:
+        publish("closed", report)
     if options.json:
         numbers = {name: {s: asdict(r) for s, r in measured.items()} for name, measured in results.items()}
         options.json.write_text(
-            json.dumps({"machine": machine(), "results": numbers, "memory_mib": memory}, indent=1)
+            json.dumps({"machine": where, "results": numbers, "memory_mib": memory}, indent=1)
         )
     return 0
 

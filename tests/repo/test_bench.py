@@ -6,6 +6,7 @@ import pytest
 
 from contrib.bench.load import SCENARIOS, Result
 from contrib.bench.openloop import _complete, _quantiles
+from contrib.bench.publish import PAGE, publish
 from contrib.bench.run import REQUIRED, table
 
 
@@ -36,3 +37,24 @@ def test_an_answer_counts_when_it_is_whole(raw, whole):
 def test_quantiles_are_values_that_were_measured():
     found = _quantiles([n / 1000 for n in range(1, 101)])
     assert found == {"p50": 51.0, "p90": 91.0, "p99": 100.0, "p99.9": 100.0, "max": 100.0}
+
+
+def test_a_result_replaces_the_last_one_on_the_page(tmp_path):
+    page = tmp_path / "performance.md"
+    page.write_text("before\n<!-- open: begin -->\nold\n<!-- open: end -->\nafter\n")
+    publish("open", "| new |", page)
+    publish("open", "| newer |", page)
+    text = page.read_text()
+    assert "| newer |" in text
+    assert "old" not in text
+    assert "| new |" not in text
+    assert text.startswith("before")
+    assert text.endswith("after\n")
+    with pytest.raises(KeyError):
+        publish("closed", "x", page)
+
+
+@pytest.mark.parametrize("name", ["closed", "open", "million"])
+def test_the_page_has_a_place_for_every_benchmark(name):
+    assert f"<!-- {name}: begin -->" in PAGE.read_text()
+    assert f"<!-- {name}: end -->" in PAGE.read_text()
