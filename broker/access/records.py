@@ -23,6 +23,9 @@ class TokenEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     meta: dict[str, str] | None = None
     num_uses: int = 0
     ttl: int = 0
+    granted_ttl: int = 0
+    """What the last renewal gave; a renewal that asks for nothing repeats it. Zero: never renewed."""
+    max_ttl: int = 0
     explicit_max_ttl: int = 0
     period: int = 0
     expires_at: float = 0

@@ -16,12 +16,12 @@ import hmac
 import math
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from broker.access.records import AccessorEntry, DueEntry, TokenEntry, TokenSalt
-from broker.plugin.errors import Tampered
+from broker.plugin.errors import InvalidRequest, Tampered
 from broker.plugin.messages import Auth
 from broker.plugin.secret import Secret
 from broker.storage.transaction import Transaction
@@ -109,6 +109,13 @@ class TokenStore:
             until = min(until, above.expires_at or math.inf)
             parent = above.parent
         return until
+
+    async def is_orphan(self, tx: Transaction, entry: TokenEntry) -> bool:
+        """Tell whether a live token has no living parent to die with: it never had, or that was revoked alone."""
+        if not entry.parent:
+            return True
+        above = await tx.load(ID + entry.parent, TokenEntry)
+        return above is None or above.severed
 
     async def by_accessor(self, tx: Transaction, accessor: str, now: float) -> Found | None:
         """Return the live token that ``accessor`` refers to."""
@@ -253,51 +260,55 @@ def grant(
     max_ttl: int = 0,
     period: int = 0,
     explicit_max_ttl: int = 0,
-    age: float = 0,
+    age: int = 0,
 ) -> Lifetime:
-    """Fold a wanted TTL with every limit, as Vault's ``CalculateTTL`` does.
+    """Fold a wanted TTL with every limit. All in whole seconds; the lifetime is never zero.
 
     ``wanted`` zero means the default. ``age`` is how long the token lives already (for renewals); the maxima count from
-    its creation, the period does not.
+    its creation, a period does not, unless there is an explicit maximum. Raises: InvalidRequest if no life is left.
+    Source: ``CalculateTTL`` of Vault's SDK, warnings included.
     """
     warnings: list[str] = []
-    ceiling = limits.max_ttl
-    if max_ttl:
-        if max_ttl > ceiling:
-            warnings.append(
-                f'TTL of "{_go(max_ttl)}" exceeded the effective max_ttl of "{_go(ceiling)}"; TTL value is capped accordingly'
-            )
-        ceiling = min(ceiling, max_ttl)
+    top = min([limits.max_ttl, *(limit for limit in (max_ttl, explicit_max_ttl) if limit)])
     if period:
-        ttl = min(period, limits.max_ttl) if not explicit_max_ttl else period
-        if period > limits.max_ttl:
-            warnings.append(
-                f'Period of "{_go(period)}" exceeded the effective max_ttl of "{_go(limits.max_ttl)}"; '
-                "Period value is capped accordingly"
-            )
-            ttl = limits.max_ttl
+        ttl, left = period, explicit_max_ttl - age if explicit_max_ttl else None
+        if ttl > top:
+            warnings.append(_capped("period", ttl, top))
+            ttl = top
     else:
-        ttl = wanted or limits.default_ttl
-        if ttl > ceiling - age:
-            if wanted and wanted > ceiling:
-                warnings.append(
-                    f'TTL of "{_go(wanted)}" exceeded the effective max_ttl of "{_go(ceiling)}"; '
-                    "TTL value is capped accordingly"
-                )
-            ttl = int(max(ceiling - age, 0))
-    if explicit_max_ttl and ttl > explicit_max_ttl - age:
-        ttl = int(max(explicit_max_ttl - age, 0))
+        ttl, left = wanted or limits.default_ttl, top - age
+    if left is not None:
+        if left <= 0:
+            raise InvalidRequest("past the max TTL, cannot renew")
+        if ttl > left:
+            warnings.append(_capped("TTL", ttl, left))
+            ttl = left
     return Lifetime(ttl, tuple(warnings))
 
 
-def _go(seconds: float) -> str:
-    """Write a duration as Go does: ``1h0m0s``."""
-    whole = int(seconds)
-    hours, rest = divmod(whole, 3600)
+def _capped(what: str, wanted: int, top: int) -> str:
+    value = "period value" if what == "period" else "TTL value"
+    return (
+        f'{what} of "{short_duration(wanted)}" exceeded the effective max_ttl of "{short_duration(top)}"; '
+        f"{value} is capped accordingly"
+    )
+
+
+def short_duration(seconds: int) -> str:
+    """Write a duration as the field's servers do, without the parts that are zero.
+
+    >>> short_duration(5400), short_duration(0)
+    ('1h30m', '0s')
+    """
+    hours, rest = divmod(seconds, 3600)
     minutes, left = divmod(rest, 60)
-    if hours:
-        return f"{hours}h{minutes}m{left}s"
-    return f"{minutes}m{left}s" if minutes else f"{left}s"
+    parts = [f"{count}{unit}" for count, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if count]
+    return "".join(parts) or "0s"
+
+
+def whole_seconds(value: timedelta) -> int:
+    """Return a duration in seconds, rounded up: a short life must not become zero, which would mean no end."""
+    return math.ceil(value.total_seconds())
 
 
 def auth_of(entry: TokenEntry, token: Secret[str] | None, *, policies: tuple[str, ...]) -> Auth:
@@ -328,4 +339,6 @@ __all__ = [
     "due_path",
     "grant",
     "issue_time",
+    "short_duration",
+    "whole_seconds",
 ]

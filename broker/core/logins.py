@@ -1,10 +1,8 @@
 """Turning a successful login into a token, inside the login's own transaction."""
 
-from datetime import timedelta
-
 from broker.access.policies import canonical_names
 from broker.access.records import TokenEntry
-from broker.access.tokens import Limits, grant, issue_time
+from broker.access.tokens import Limits, grant, issue_time, whole_seconds
 from broker.core.tenants import Tenant
 from broker.plugin.context import Context, Mount
 from broker.plugin.errors import InvalidRequest
@@ -39,11 +37,11 @@ async def mint_login(
     if not auth.no_default_policy:
         policies = tuple(sorted({*policies, "default"}))
     lifetime = grant(
-        _seconds(auth.ttl),
+        whole_seconds(auth.ttl),
         limits=limits or limits_of(mount),
-        max_ttl=_seconds(auth.max_ttl),
-        period=_seconds(auth.period),
-        explicit_max_ttl=_seconds(auth.explicit_max_ttl),
+        max_ttl=whole_seconds(auth.max_ttl),
+        period=whole_seconds(auth.period),
+        explicit_max_ttl=whole_seconds(auth.explicit_max_ttl),
     )
     for sentence in lifetime.warnings:
         context.warn(sentence)
@@ -56,9 +54,10 @@ async def mint_login(
         meta=dict(auth.metadata) or None,
         num_uses=auth.num_uses,
         ttl=lifetime.ttl,
-        explicit_max_ttl=_seconds(auth.explicit_max_ttl),
-        period=_seconds(auth.period),
-        expires_at=context.now + lifetime.ttl if lifetime.ttl else 0,
+        max_ttl=whole_seconds(auth.max_ttl),
+        explicit_max_ttl=whole_seconds(auth.explicit_max_ttl),
+        period=whole_seconds(auth.period),
+        expires_at=context.now + lifetime.ttl,
         renewable=auth.renewable,
         bound_cidrs=auth.bound_cidrs,
         issue_time=issue_time(context.now),
@@ -68,7 +67,3 @@ async def mint_login(
     auth.policies = auth.token_policies = policies
     auth.lease_duration = lifetime.ttl
     auth.orphan = True
-
-
-def _seconds(value: timedelta) -> int:
-    return int(value.total_seconds())

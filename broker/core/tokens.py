@@ -10,11 +10,12 @@ import msgspec
 
 from broker.access.policies import POLICY, canonical_names
 from broker.access.records import PolicyRecord, TokenEntry
-from broker.access.tokens import ID, MAX_DEPTH, Found, Limits, auth_of, grant, issue_time
+from broker.access.tokens import ID, MAX_DEPTH, Found, Limits, auth_of, grant, issue_time, whole_seconds
 from broker.core.logins import limits_of
+from broker.core.records import MOUNTS, MountTable
 from broker.core.settings import CoreSettings
 from broker.core.tenants import Tenant
-from broker.plugin.context import Context
+from broker.plugin.context import Context, Mount
 from broker.plugin.errors import InvalidRequest, PermissionDenied
 from broker.plugin.messages import Auth
 from broker.plugin.secret import Secret
@@ -25,6 +26,9 @@ _DISPLAY = re.compile(r"[^a-zA-Z0-9-]", re.ASCII)
 _CUSTOM_ID = re.compile(r"[\x21-\x7e]{1,256}", re.ASCII)
 DENIED = "1 error occurred:\n\t* permission denied\n\n"
 """The text of a refusal by policy, which clients know from Vault."""
+
+UNASSIGNABLE = frozenset(("response-wrapping",))
+"""Policies that only the server itself gives out."""
 
 BAD_ACCESSOR = "1 error occurred:\n\t* invalid accessor\n\n"
 
@@ -62,8 +66,11 @@ class TokenService:
         self._settings = settings
 
     def _limits(self, ctx: Context) -> Limits:
+        return self._limits_at(ctx.mount)
+
+    def _limits_at(self, mount: Mount) -> Limits:
         return limits_of(
-            ctx.mount, default_ttl=self._settings.default_lease_ttl, max_ttl=self._settings.max_lease_ttl
+            mount, default_ttl=self._settings.default_lease_ttl, max_ttl=self._settings.max_lease_ttl
         )
 
     async def _caller(self, ctx: Context) -> Found:
@@ -99,13 +106,17 @@ class TokenService:
         sudo = ctx.sudo
         home = ctx.caller.namespace
         # A caller from a namespace above cannot be a parent here: it makes orphans, as powerful as it is told to make them.
-        parent = await self._caller(ctx) if home is None or home.uuid == self._tenant.info.uuid else None
-        if parent is not None and parent.entry.num_uses:
+        caller = await self._caller(ctx) if home is None or home.uuid == self._tenant.info.uuid else None
+        if caller is not None and caller.entry.num_uses:
             raise InvalidRequest("restricted use token cannot generate child tokens")
-        entry = await self._entry(ctx, wanted, parent, orphan=orphan or wanted.no_parent, sudo=sudo)
-        if wanted.no_parent and not orphan and not sudo:
-            raise PermissionDenied(DENIED)
+        self._check_kind(wanted)
         custom = None if wanted.id is None else self._custom_id(wanted.id.reveal(), sudo=sudo)
+        policies = self._policies(wanted, caller, sudo=sudo)
+        if wanted.no_parent and not orphan and not sudo:
+            raise InvalidRequest("root or sudo privileges required to create orphan token")
+        parent = None if orphan or wanted.no_parent else caller
+        above = "" if parent is None else parent.hash
+        entry = self._entry(ctx, wanted, caller, policies, parent=above, sudo=sudo)
         if custom is not None:
             known = await self._store.taken(tx, custom)
             if known:
@@ -138,43 +149,42 @@ class TokenService:
         if depth > MAX_DEPTH:
             raise InvalidRequest(f"the token has {MAX_DEPTH} ancestors; create an orphan instead")
 
-    async def _entry(
-        self, ctx: Context, wanted: NewToken, parent: Found | None, *, orphan: bool, sudo: bool
-    ) -> TokenEntry:
+    def _check_kind(self, wanted: NewToken) -> None:
         if wanted.type not in ("", "service", "default"):
             raise InvalidRequest(
                 "batch tokens are not available on this server yet"
                 if wanted.type == "batch"
                 else "invalid 'token_type' value"
             )
-        if wanted.num_uses < 0:
-            raise InvalidRequest("number of uses cannot be negative")
         if wanted.entity_alias:
             raise InvalidRequest("'entity_alias' is only allowed in combination with token role")
+        if wanted.num_uses < 0:
+            raise InvalidRequest("number of uses cannot be negative")
+
+    def _entry(
+        self,
+        ctx: Context,
+        wanted: NewToken,
+        caller: Found | None,
+        policies: tuple[str, ...],
+        *,
+        parent: str,
+        sudo: bool,
+    ) -> TokenEntry:
         ttl = _seconds(wanted.ttl, "ttl must be positive")
         ceiling = _seconds(wanted.explicit_max_ttl, "explicit_max_ttl must be positive")
         period = _seconds(wanted.period, "period must be positive")
         if period and not sudo:
-            raise PermissionDenied(DENIED)
-        policies = self._policies(wanted, parent, sudo=sudo)
+            raise InvalidRequest("root or sudo privileges required to create periodic token")
         root = "root" in policies
-        if root and parent is not None and parent.entry.expires_at and not (ttl or period or ceiling):
+        if root and caller is not None and caller.entry.expires_at and not (ttl or period or ceiling):
             raise InvalidRequest("expiring root tokens cannot create non-expiring root tokens")
         name = "token" + (
-            "-" + _DISPLAY.sub("-", wanted.display_name).strip("-") if wanted.display_name else ""
+            "-" + _DISPLAY.sub("-", wanted.display_name).removesuffix("-") if wanted.display_name else ""
         )
-        renewable = wanted.renewable
-        lifetime = 0
-        if root and not (ttl or period or ceiling):
-            renewable = False
-        else:
-            limits = self._limits(ctx)
-            if ceiling > limits.max_ttl:
-                ctx.warn(
-                    f'Explicit max TTL of "{ceiling}" seconds is greater than system/mount allowed value '
-                    f'of "{limits.max_ttl}" seconds'
-                )
-            granted = grant(ttl, limits=limits, period=period, explicit_max_ttl=ceiling)
+        lifetime = ceiling
+        if ttl or period or not root:
+            granted = grant(ttl, limits=self._limits(ctx), period=period, explicit_max_ttl=ceiling)
             for sentence in granted.warnings:
                 ctx.warn(sentence)
             lifetime = granted.ttl
@@ -183,7 +193,7 @@ class TokenService:
             policies=policies,
             path=ctx.mount.prefix + ctx.path.rstrip("/"),
             created_at=int(ctx.now),
-            parent="" if orphan or parent is None else parent.hash,
+            parent=parent,
             display_name=name,
             meta=dict(wanted.meta) or None,
             num_uses=wanted.num_uses,
@@ -191,23 +201,27 @@ class TokenService:
             explicit_max_ttl=ceiling,
             period=period,
             expires_at=ctx.now + lifetime if lifetime else 0,
-            renewable=renewable,
+            renewable=wanted.renewable and lifetime > 0,
             issue_time=issue_time(ctx.now),
         )
 
-    def _policies(self, wanted: NewToken, parent: Found | None, *, sudo: bool) -> tuple[str, ...]:
-        held = set() if parent is None else set(parent.entry.policies)
+    def _policies(self, wanted: NewToken, caller: Found | None, *, sudo: bool) -> tuple[str, ...]:
+        """Return the policies of a child: no more than its maker has, unless that may do anything (``sudo``)."""
+        held = set() if caller is None else set(caller.entry.policies)
         asked = set(canonical_names(wanted.policies)) if wanted.policies else set(held)
-        if "root" in asked and "root" not in held:
-            raise InvalidRequest("root tokens may not be created without parent token being root")
-        if not sudo and not asked <= held | {"default"}:
-            raise PermissionDenied(DENIED)
+        if not sudo and not asked <= held:
+            raise InvalidRequest("child policies must be subset of parent")
         if "root" in asked:
+            if "root" not in held:
+                raise InvalidRequest("root tokens may not be created without parent token being root")
             return ("root",)
-        if not wanted.no_default_policy:
+        forbidden = sorted(asked & UNASSIGNABLE)
+        if forbidden:
+            raise InvalidRequest(f'cannot assign policy "{forbidden[0]}"')
+        if wanted.no_default_policy:
+            asked.discard("default")
+        elif wanted.policies and (sudo or "default" in held):
             asked.add("default")
-        else:
-            asked -= {"default"} if not wanted.policies else set()
         return tuple(sorted(asked))
 
     async def lookup(self, ctx: Context, token: Secret[str] | None) -> Mapping[str, Any]:
@@ -215,18 +229,20 @@ class TokenService:
         located = await self._find(ctx, wanted)
         if located is None or wanted is None:
             raise PermissionDenied("bad token")
-        return self._describe(located.found.entry, wanted.reveal(), ctx)
+        return await self._describe(located, wanted.reveal(), ctx)
 
     async def lookup_accessor(self, ctx: Context, accessor: str) -> Mapping[str, Any]:
-        found = await self._by_accessor(ctx, accessor)
+        return await self._describe(await self._by_accessor(ctx, accessor), "", ctx)
+
+    async def _by_accessor(self, ctx: Context, accessor: str) -> Located:
+        """Raises: InvalidRequest if the accessor refers to no live token."""
+        found = await self._store.by_accessor(ctx.transaction, accessor, ctx.now)
         if found is None:
-            raise PermissionDenied(BAD_ACCESSOR)
-        return self._describe(found.entry, "", ctx)
+            raise InvalidRequest(BAD_ACCESSOR)
+        return Located(found, self._tenant, ctx.transaction, True)
 
-    async def _by_accessor(self, ctx: Context, accessor: str) -> Found | None:
-        return await self._store.by_accessor(ctx.transaction, accessor, ctx.now)
-
-    def _describe(self, entry: TokenEntry, token: str, ctx: Context) -> dict[str, Any]:
+    async def _describe(self, located: Located, token: str, ctx: Context) -> dict[str, Any]:
+        entry = located.found.entry
         about: dict[str, Any] = {
             "accessor": entry.accessor,
             "creation_time": entry.created_at,
@@ -238,8 +254,8 @@ class TokenService:
             "id": token,
             "issue_time": entry.issue_time,
             "meta": entry.meta,
-            "num_uses": max(entry.num_uses, 0),
-            "orphan": not entry.parent,
+            "num_uses": entry.num_uses,
+            "orphan": await located.tenant.tokens.is_orphan(located.tx, entry),
             "path": entry.path,
             "policies": list(entry.policies),
             "renewable": entry.renewable,
@@ -259,15 +275,11 @@ class TokenService:
         wanted = token if token is not None else ctx.token
         located = await self._find(ctx, wanted)
         if located is None:
-            raise PermissionDenied("token not found")
+            raise InvalidRequest("token not found")
         return await self._renew(ctx, located, wanted, increment)
 
     async def renew_accessor(self, ctx: Context, accessor: str, increment: timedelta) -> Auth:
-        found = await self._by_accessor(ctx, accessor)
-        if found is None:
-            raise PermissionDenied(BAD_ACCESSOR)
-        located = Located(found, self._tenant, ctx.transaction, True)
-        return await self._renew(ctx, located, None, increment)
+        return await self._renew(ctx, await self._by_accessor(ctx, accessor), None, increment)
 
     async def _renew(
         self, ctx: Context, located: Located, token: Secret[str] | None, increment: timedelta
@@ -275,25 +287,36 @@ class TokenService:
         entry = located.found.entry
         if not entry.renewable or not entry.expires_at:
             raise InvalidRequest("lease is not renewable")
-        if increment < timedelta(0):
-            raise InvalidRequest("increment must not be negative")
         granted = grant(
-            int(increment.total_seconds()) or (0 if entry.period else entry.ttl),
-            limits=self._limits(ctx),
+            _seconds(increment, "increment must be positive") or entry.granted_ttl or entry.ttl,
+            limits=await self._limits_of(ctx, located),
+            max_ttl=entry.max_ttl,
             period=entry.period,
             explicit_max_ttl=entry.explicit_max_ttl,
-            age=ctx.now - entry.created_at,
+            age=int(ctx.now) - entry.created_at,
         )
         for sentence in granted.warnings:
             ctx.warn(sentence)
-        new = msgspec.structs.replace(entry, expires_at=ctx.now + granted.ttl, renewed_at=int(ctx.now))
+        new = msgspec.structs.replace(
+            entry, expires_at=ctx.now + granted.ttl, renewed_at=int(ctx.now), granted_ttl=granted.ttl
+        )
         located.tenant.tokens.update(located.tx, located.found.hash, entry, new)
         await located.settle()
         auth = auth_of(new, token, policies=entry.policies)
         auth.lease_duration = granted.ttl
+        auth.orphan = await located.tenant.tokens.is_orphan(located.tx, entry)
         if token is None:
             auth.client_token = Secret("")
         return auth
+
+    async def _limits_of(self, ctx: Context, located: Located) -> Limits:
+        """Return the lifetimes of the auth method that a token came from, as it is tuned now."""
+        table = await located.tx.load(MOUNTS, MountTable)
+        path = located.found.entry.path
+        for mount in () if table is None else table.mounts:
+            if mount.table == "auth" and path.startswith(mount.prefix):
+                return self._limits_at(mount)
+        return self._limits_at(ctx.mount)
 
     async def revoke(self, ctx: Context, token: Secret[str] | None) -> bool:
         located = await self._find(ctx, token)
@@ -304,7 +327,7 @@ class TokenService:
         return True
 
     async def revoke_accessor(self, ctx: Context, accessor: str) -> bool:
-        found = await self._by_accessor(ctx, accessor)
+        found = await self._store.by_accessor(ctx.transaction, accessor, ctx.now)
         if found is None:
             return False
         await self._store.revoke(ctx.transaction, found.hash, now=ctx.now)
@@ -331,10 +354,11 @@ class TokenService:
 
 
 def _seconds(value: timedelta | None, complaint: str) -> int:
-    seconds = 0 if value is None else int(value.total_seconds())
-    if seconds < 0:
+    if value is None:
+        return 0
+    if value < timedelta(0):
         raise InvalidRequest(complaint)
-    return seconds
+    return whole_seconds(value)
 
 
 def _instant(when: float) -> str | None:

@@ -11,8 +11,8 @@ from broker.plugin import (
     Mount,
     Operation,
     Path,
-    PermissionDenied,
     Response,
+    Secret,
 )
 from broker.plugin.services import NewToken, Tokens
 
@@ -36,7 +36,7 @@ class TokenMethod(AuthMethod):
 
     async def lookup(self, ctx: Context, args: p.TokenOnly) -> Mapping[str, Any]:
         """Describe a token."""
-        return await self._tokens.lookup(ctx, args.token)
+        return await self._tokens.lookup(ctx, args.token or None)
 
     async def lookup_self(self, ctx: Context, args: p.TokenOnly) -> Mapping[str, Any]:
         """Describe the calling token."""
@@ -48,7 +48,7 @@ class TokenMethod(AuthMethod):
 
     async def renew(self, ctx: Context, args: p.Renew) -> Auth:
         """Extend a token's life."""
-        return await self._tokens.renew(ctx, args.token, args.increment)
+        return await self._tokens.renew(ctx, _given(args.token), args.increment)
 
     async def renew_self(self, ctx: Context, args: p.RenewSelf) -> Auth:
         """Extend the calling token's life."""
@@ -60,9 +60,7 @@ class TokenMethod(AuthMethod):
 
     async def revoke(self, ctx: Context, args: p.RequiredToken) -> None:
         """Revoke a token and all below it."""
-        if args.token is None:
-            raise InvalidRequest("missing token ID")
-        await self._tokens.revoke(ctx, args.token)
+        await self._tokens.revoke(ctx, _given(args.token))
 
     async def revoke_self(self, ctx: Context, args: p.Nothing) -> None:
         """Revoke the calling token and all below it."""
@@ -76,9 +74,7 @@ class TokenMethod(AuthMethod):
 
     async def revoke_orphan(self, ctx: Context, args: p.RequiredToken) -> None:
         """Revoke a token alone; its children live on as orphans."""
-        if args.token is None:
-            raise InvalidRequest("missing token ID")
-        if not await self._tokens.revoke_orphan(ctx, args.token):
+        if not await self._tokens.revoke_orphan(ctx, _given(args.token)):
             raise InvalidRequest("token to revoke not found")
 
     async def list_accessors(self, ctx: Context, args: p.Page) -> Mapping[str, Any]:
@@ -107,7 +103,7 @@ class TokenMethod(AuthMethod):
         Path(
             "lookup-accessor",
             "Describe a token by its accessor.",
-            update=Operation(p.AccessorOnly, dict, calls=lookup_accessor, raises=(PermissionDenied,)),
+            update=Operation(p.AccessorOnly, dict, calls=lookup_accessor, raises=(InvalidRequest,)),
         ),
         Path("renew", "Renew a token.", update=Operation(p.Renew, Auth, calls=renew)),
         Path("renew-self", "Renew the calling token.", update=Operation(p.RenewSelf, Auth, calls=renew_self)),
@@ -140,6 +136,12 @@ class TokenMethod(AuthMethod):
             list=Operation(p.Page, dict, calls=list_accessors, sudo=True),
         ),
     )
+
+
+def _given(token: Secret[str] | None) -> Secret[str]:
+    if not token:
+        raise InvalidRequest("missing token ID")
+    return token
 
 
 def _required(accessor: str) -> str:
