@@ -29,6 +29,7 @@ def entry_of(
         namespace_id=namespace.id,
         namespace_path=namespace.path,
         mount=None if route is None else route.mount,
+        mount_version="" if route is None else route.version,
         client_token=None if request.token is None else request.token.reveal(),
         data=request.data or None,
         headers=request.headers,

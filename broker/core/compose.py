@@ -14,7 +14,7 @@ from broker.core.auditing import forget_callers
 from broker.core.denials import Denials
 from broker.core.devices import Devices
 from broker.core.pipeline import ROOT_NAMESPACE, Core
-from broker.core.plugins import Catalog, load_catalog
+from broker.core.plugins import Catalog, builtin_version, load_catalog
 from broker.core.records import MountTable
 from broker.core.requests import Request
 from broker.core.routing import Registry, Router
@@ -60,6 +60,7 @@ class Application:
         self._backend = prepared.backend
         self._audit_stanzas = audit_stanzas
         self._tables: dict[type, PathTable] = {}
+        self._versions = {(plugin.kind, plugin.name): plugin.label for plugin in self.catalog.plugins}
         system = SystemEngine(SYSTEM_MOUNT, parts=self.parts)
         table = self.table_of(system)
         self.core = Core(
@@ -111,7 +112,10 @@ class Application:
         return runtime
 
     def _build_router(self, tenant: Tenant, table: MountTable, old: Router | None) -> Router:
-        return Router(table, partial(self._build_engine, tenant), self.table_of, old)
+        return Router(table, partial(self._build_engine, tenant), self.table_of, self._version_of, old)
+
+    def _version_of(self, mount: Mount) -> str:
+        return self._versions.get((mount.table, mount.type), builtin_version())
 
     def _build_engine(self, tenant: Tenant, mount: Mount) -> Engine:
         if mount.type == "system":

@@ -7,6 +7,7 @@ from typing import Any
 
 import pluggy
 
+import broker
 from broker.plugin import hookspecs
 from broker.plugin.audit import AuditDeviceType
 from broker.plugin.engine import AuthMethodType, EngineType
@@ -25,6 +26,16 @@ class Plugin:
     version: str
     builtin: bool
     summary: str
+
+    @property
+    def label(self) -> str:
+        """Its version as clients are shown it: built-ins carry the marker that they look for."""
+        return builtin_version() if self.builtin else f"v{self.version}"
+
+
+def builtin_version() -> str:
+    """Return the version of what the broker itself brings."""
+    return f"v{broker.__version__}+builtin.broker"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ class Route:
     params: Mapping[str, str]
     trusted: bool = False
     """Whether the engine is one of the core's own, which work on the whole tenant and not on their mount alone."""
+    version: str = ""
+    """Of the plugin that the engine comes from, for the audit log."""
     bound: dict[Operation, Any] = field(default_factory=dict)
     """Arguments of operations called without any data: the path alone decides them, so they are bound once."""
 
@@ -79,11 +81,13 @@ class Router:
         table: MountTable,
         build: Callable[[Mount], Engine],
         tables: Callable[[Engine], PathTable],
+        versions: Callable[[Mount], str],
         reuse: "Router | None" = None,
     ) -> None:
         self.table = table
         self._build = build
         self._tables = tables
+        self._versions = versions
         self._by_prefix = {mount.prefix: mount for mount in table.mounts}
         self._engines: dict[str, tuple[Mount, Engine]] = {}
         self._cache: dict[str, Route] = {}
@@ -129,7 +133,14 @@ class Router:
         except UnsupportedPath:
             row, params = None, {}
         found = Route(
-            mount, engine, storage_prefix(mount), rest, row, params, (mount.table, mount.type) in TRUSTED
+            mount,
+            engine,
+            storage_prefix(mount),
+            rest,
+            row,
+            params,
+            trusted=(mount.table, mount.type) in TRUSTED,
+            version=self._versions(mount),
         )
         if len(self._cache) >= MAX_CACHED:
             self._cache.clear()

@@ -35,11 +35,6 @@ class Named:
     version: Annotated[str, Field("Its version.", max_length=64)] = ""
 
 
-def version_of(plugin: Plugin) -> str:
-    """Return a plugin's version as the catalog writes it: built-ins carry the marker that clients look for."""
-    return f"v{plugin.version}+builtin.broker" if plugin.builtin else f"v{plugin.version}"
-
-
 def _names(plugins: Sequence[Plugin], kind: str) -> list[str]:
     # One name may be on offer in several versions (KV 1 and 2).
     return sorted({plugin.name for plugin in plugins if plugin.kind == kind})
@@ -52,7 +47,7 @@ def _brief(plugin: Plugin) -> dict[str, Any]:
         "package": plugin.package,
         "summary": plugin.summary,
         "type": plugin.kind,
-        "version": version_of(plugin),
+        "version": plugin.label,
     }
     return {**shown, "deprecation_status": "supported"} if plugin.builtin else shown
 

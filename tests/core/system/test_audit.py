@@ -76,6 +76,9 @@ def test_the_log_says_which_policies_allowed_a_request(guarded, folder):
         "allowed": True,
         "granting_policies": [{"name": "lister", "namespace_id": "root", "type": "acl"}],
     }
+    assert by_path["request", "sys/policies/acl/"]["request"]["mount_running_version"].endswith(
+        "+builtin.broker"
+    )
     refused = by_path["response", "sys/mounts"]
     assert refused["auth"]["policy_results"] == {"allowed": False}
     assert token not in log.read_text()
