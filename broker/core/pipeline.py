@@ -211,7 +211,7 @@ class Core:
         if operation is None:
             raise UnsupportedOperation
         if operation.root_only and not way.tenant.is_root:
-            raise UnsupportedPath("operation unavailable in namespaces")
+            raise InvalidRequest("operation unavailable in namespaces")
         attempt.operation = operation
 
     def _check_acl(

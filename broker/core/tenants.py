@@ -94,7 +94,7 @@ class Tenants:
             if name:
                 below = await self._descend(found, name, path)
                 if below is None:
-                    raise NotFound("no handler for route; namespace not found")
+                    raise NotFound("namespace not found")
                 found = below
         while True:
             name, slash, rest = found.path.partition("/")

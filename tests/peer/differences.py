@@ -20,6 +20,7 @@ BY_STEP: dict[str, str] = {
     "kv1-lists-are-paged": "`after` and `limit` page the lists of KV version 1 too; OpenBao ignores them there.",
     "no-5xx-for-bad-input": "A request that is wrong gets a 4xx where OpenBao answers 500.",
     "no-redirects": "Doubled slashes are served as one where OpenBao redirects; clients lose the token on a redirect.",
+    "orphans-below": "A token made in a namespace by a token from above it is an orphan there: no namespace's token depends on another's store.",
     "policy-lint": "Writing a policy that likely means something else is answered 200 with warnings instead of 204.",
     "reset-needs-the-nonce": "Resetting an unseal in progress needs its nonce (from seal-status), so that a stranger cannot end it.",
     "rotation-by-default": "The barrier key rotates every 90 days and well before 2^32 uses unless configured otherwise.",
