@@ -7,9 +7,10 @@ import http.client
 import json
 import os
 import signal
+import socket
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,10 @@ from typing import Any
 
 import pytest
 
+from broker.core.compose import Application, prepare
+from broker.core.system.initialise import initialise_store
+from broker.server.nodepage import NodePage
+from broker.server.settings import ServerConfig, StorageStanza
 from tests.fixtures.servers import RunningServer, config_server
 
 TWO_OF_THREE = {"secret_shares": 3, "secret_threshold": 2}
@@ -146,6 +151,16 @@ class Vault:
         return self.server.log_tails()
 
 
+def send_and_forget(vault: Vault, path: str, body: Any) -> socket.socket:
+    """Send a request without waiting for its answer."""
+    host, _, port = vault.server.address.removeprefix("http://").partition(":")
+    raw = json.dumps(body).encode()
+    head = f"PUT /v1/{path} HTTP/1.1\r\nHost: x\r\nX-Vault-Token: {vault.root}\r\nContent-Length: {len(raw)}\r\n\r\n"
+    line = socket.create_connection((host, int(port)))
+    line.sendall(head.encode() + raw)
+    return line
+
+
 Start = Callable[..., Vault]
 
 
@@ -175,6 +190,32 @@ def vault(start: Start) -> Vault:
     made.init()
     made.unseal(*made.keys[:2])
     return made
+
+
+@pytest.fixture
+async def workers_of(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[list[Application]]]]:
+    """Two workers in this process, unsealed, root token ``root``: of one node, or of two nodes with one store.
+
+    ``answer`` of the first is what init answered.
+    """
+    config = ServerConfig(
+        listeners=(), storage=StorageStanza("sqlite", {"path": str(tmp_path / "data")}), disable_mlock=True
+    )
+    made: list[Application] = []
+
+    async def build(*, one_node: bool) -> list[Application]:
+        first = NodePage(lock_memory=False)
+        nodes = [first, first if one_node else NodePage(lock_memory=False)]
+        made.extend(Application(prepare(config), node=node) for node in nodes)
+        done = await initialise_store(made[0].parts, TWO_OF_THREE, root_token="root")
+        for node in nodes:
+            node.install_root_key(done.root_key.reveal())
+        made[0].answer = done.answer
+        return made
+
+    yield build
+    for worker in made:
+        await worker.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,12 @@
 """``sys/rekey`` and ``sys/rotate/root``: new shares for old, in one commit at the very end."""
 
 import base64
-import json
-import socket
 import time
 
 import pytest
 from nacl.public import PrivateKey, SealedBox
 
-from tests.core.seal.conftest import TWO_OF_THREE
+from tests.core.seal.conftest import TWO_OF_THREE, send_and_forget
 
 
 @pytest.fixture(scope="module")
@@ -155,16 +153,6 @@ def test_shares_arrive_at_workers_that_come_and_go(room):
     room.keys = room.ok("PUT", "sys/rekey/update", {"key": room.keys[2], "nonce": nonce})["keys"]
     room.ok("PUT", "sys/seal")
     assert opens(room, room.keys[:2])
-
-
-def send_and_forget(vault, path, body):
-    """Send a request without waiting for its answer."""
-    host, _, port = vault.server.address.removeprefix("http://").partition(":")
-    raw = json.dumps(body).encode()
-    head = f"PUT /v1/{path} HTTP/1.1\r\nHost: x\r\nX-Vault-Token: {vault.root}\r\nContent-Length: {len(raw)}\r\n\r\n"
-    line = socket.create_connection((host, int(port)))
-    line.sendall(head.encode() + raw)
-    return line
 
 
 @pytest.mark.parametrize("milliseconds", [0, 1, 2, 3, 5, 8, 30])

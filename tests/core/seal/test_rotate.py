@@ -2,12 +2,13 @@
 
 import sqlite3
 import threading
+import time
 
 import pytest
 
 from broker.barrier.envelope import term_of
 from broker.core.reencrypt import RAW
-from tests.core.seal.conftest import wait_until
+from tests.core.seal.conftest import send_and_forget, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +169,18 @@ def test_a_rotated_root_key_leaves_the_shares_as_they_are(room):
     room.restart()
     assert room.unseal(*room.keys[1:]).body["sealed"] is False
     assert room.ok("GET", "kv/theirs", namespace="team")["data"] == {"v": "team"}
+
+
+@pytest.mark.parametrize("milliseconds", [0, 2, 4])
+@pytest.mark.parametrize("path", ["sys/rotate", "sys/rotate/root"])
+def test_killed_in_a_rotation_the_shares_open_everything(room, path, milliseconds):
+    line = send_and_forget(room, path, {})
+    time.sleep(milliseconds / 1000)
+    room.restart()
+    line.close()
+    assert room.unseal(*room.keys[:2]).body["sealed"] is False
+    assert room.ok("GET", "kv/theirs", namespace="team")["data"] == {"v": "team"}
+    room.ok("POST", "kv/after", {"v": milliseconds})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,66 @@
+"""Ceremonies against a store that others change, and that may refuse: nothing is lost, nothing is undone."""
+
+import pytest
+
+from broker.core.requests import Request
+from broker.plugin.errors import InsufficientStorage, InvalidRequest
+from broker.plugin.secret import Secret
+from broker.plugin.verbs import Verb
+from tests.core.seal.conftest import TWO_OF_THREE
+
+
+async def ask(worker, verb, path, **data):
+    request = Request("1", verb, path, data=data, token=Secret("root"))
+    response = await worker.handle(request)
+    return response.plain.body if response.plain else response.data
+
+
+async def begin(worker, keys):
+    """Start a rekey and bring all these shares but the last; returns the last one's request."""
+    nonce = (await ask(worker, Verb.UPDATE, "sys/rekey/init", **TWO_OF_THREE))["nonce"]
+    for key in keys[:-1]:
+        await ask(worker, Verb.UPDATE, "sys/rekey/update", key=key, nonce=nonce)
+    return {"key": keys[-1], "nonce": nonce}
+
+
+async def test_two_nodes_do_not_undo_each_others_rekey(workers_of):
+    one, two = await workers_of(one_node=False)
+    keys = one.answer["keys"][:2]
+    last = await begin(one, keys)
+    done = await ask(two, Verb.UPDATE, "sys/rekey/update", **await begin(two, keys))
+    with pytest.raises(InvalidRequest, match="replaced meanwhile"):
+        await ask(one, Verb.UPDATE, "sys/rekey/update", **last)
+    assert (await ask(one, Verb.READ, "sys/rekey/init"))["started"] is False
+    again = await ask(one, Verb.UPDATE, "sys/rekey/update", **await begin(one, done["keys"][1:]))
+    assert again["complete"]
+
+
+async def test_a_store_that_refuses_the_new_shares_leaves_the_ceremony_where_it_was(workers_of, monkeypatch):
+    one, _ = await workers_of(one_node=True)
+    last = await begin(one, one.answer["keys"][:2])
+
+    async def full(*args, **more):
+        raise InsufficientStorage
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one.seal_state, "write_raw", full)
+        with pytest.raises(InsufficientStorage):
+            await ask(one, Verb.UPDATE, "sys/rekey/update", **last)
+    status = await ask(one, Verb.READ, "sys/rekey/init")
+    assert (status["started"], status["progress"]) == (True, 1)
+    assert (await ask(one, Verb.UPDATE, "sys/rekey/update", **last))["complete"]
+
+
+async def test_the_same_shares_open_a_node_after_another_rotated_the_root_key(workers_of):
+    one, two = await workers_of(one_node=False)
+    keys = one.answer["keys"]
+    one.node.wipe()
+    for key in keys[:2]:
+        await ask(one, Verb.UPDATE, "sys/unseal", key=key)
+    await ask(one, Verb.UPDATE, "sys/rotate/root")
+    await ask(one, Verb.UPDATE, "sys/rotate")
+    two.node.wipe()
+    for key in keys[1:]:
+        status = await ask(two, Verb.UPDATE, "sys/unseal", key=key)
+    assert status["sealed"] is False
+    assert (await ask(two, Verb.READ, "sys/key-status"))["term"] == 2
