@@ -1,5 +1,6 @@
 """The composition root: builds the parts and hands each what it needs, by name. Decides nothing."""
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from broker.core.sealing import Node, SealState
 from broker.core.settings import CoreSettings
 from broker.core.steward import Steward
 from broker.core.system.engine import SystemEngine
+from broker.core.system.history import note_version
 from broker.core.system.initialise import initialise_store
 from broker.core.system.parts import Parts
 from broker.core.tenants import Tenant, Tenants, new_mount
@@ -103,6 +105,7 @@ class Application:
         auditor = make_auditor()
         devices = Devices(auditor, root, self._audit_stanzas, make=make_auditor)
         await devices.start()
+        await note_version(root, time.time)
         runtime = Runtime(tenants, auditor, devices, cleanup=AsyncExitStack())
         runtime.cleanup.push_async_callback(auditor.close)
         runtime.cleanup.callback(forget_callers)

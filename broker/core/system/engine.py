@@ -5,6 +5,7 @@ from functools import cache
 from broker.core.system import (
     audit,
     generate_root,
+    history,
     mounts,
     namespaces,
     openapi,
@@ -35,6 +36,7 @@ class SystemEngine(SystemBase):
         *audit.PATHS,
         *plugins.PATHS,
         *ui.PATHS,
+        *history.PATHS,
         *openapi.PATHS,
         *tools.PATHS,
     )

@@ -1,0 +1,62 @@
+"""``sys/version-history``: which versions of the server have run on this store. Source: Vault's API documentation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+import broker
+from broker.access.tokens import issue_time
+from broker.core.system.parts import SystemBase
+from broker.core.tenants import Tenant
+from broker.plugin.context import Context
+from broker.plugin.errors import Unavailable
+from broker.plugin.paths import Operation, Path
+from broker.storage.errors import TransactionConflict
+
+VERSIONS = "core/versions"
+
+
+class VersionsRecord(msgspec.Struct, frozen=True):
+    """Versions in the order in which they first ran, each with that time (RFC 3339, UTC)."""
+
+    v: int = 1
+    installed: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    pass
+
+
+async def note_version(root: Tenant, clock: Callable[[], float]) -> None:
+    """Remember that this version runs here, if it is the first time."""
+    tx = await root.store.begin()
+    record = await tx.load(VERSIONS, VersionsRecord) or VersionsRecord()
+    if broker.__version__ in record.installed:
+        return
+    installed = {**record.installed, broker.__version__: issue_time(clock())}
+    tx.save(VERSIONS, VersionsRecord(installed=installed))
+    try:
+        await tx.commit()
+    except (TransactionConflict, Unavailable):
+        return  # Another worker has just written the same; or a full disk, which must not keep a node sealed.
+
+
+async def listed(system: SystemBase, ctx: Context, args: Nothing) -> dict[str, Any]:
+    record = await ctx.transaction.load(VERSIONS, VersionsRecord) or VersionsRecord()
+    shown, previous = {}, None
+    for number, when in record.installed.items():
+        shown[number] = {"commit_date": "", "previous_version": previous, "timestamp_installed": when}
+        previous = number
+    return {"key_info": shown, "keys": list(shown)}
+
+
+PATHS = (
+    Path(
+        "version-history",
+        "The versions of the server that have run on this store, oldest first.",
+        list=Operation(Nothing, dict, calls=listed, root_only=True),
+    ),
+)
