@@ -37,7 +37,13 @@ class Devices:
     """
 
     def __init__(
-        self, auditor: Auditor, root: Tenant, stanzas: Sequence[Any], *, make: Callable[[], Auditor]
+        self,
+        auditor: Auditor,
+        root: Tenant,
+        stanzas: Sequence[Any],
+        *,
+        make: Callable[[], Auditor],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._auditor = auditor
         self._root = root
@@ -45,7 +51,8 @@ class Devices:
         self._make = make
         self._applied: AuditTable | None = None
         self._applying = asyncio.Lock()
-        self._signed_at = time.monotonic()
+        self._clock = clock
+        self._signed_at = clock()
 
     async def start(self) -> None:
         """Bring the configuration file's devices into the table, then enable everything in it."""
@@ -115,8 +122,8 @@ class Devices:
     async def upkeep(self) -> None:
         """Follow the table in a worker that serves nothing, and sign a quiet log's lines once a minute."""
         await self.follow(await self._root.store.begin())
-        if time.monotonic() - self._signed_at >= CHECKPOINT_SECONDS:
-            self._signed_at = time.monotonic()
+        if self._clock() - self._signed_at >= CHECKPOINT_SECONDS:
+            self._signed_at = self._clock()
             self._auditor.checkpoint()
 
     async def probe(self, entry: AuditTableEntry) -> None:
