@@ -168,10 +168,10 @@ class TokenStore:
     async def revoke(self, tx: Transaction, name: str, *, now: float) -> None:
         """Revoke a token and, by descent, everything below it. Revoking what is gone is allowed."""
         entry = await tx.load(ID + name, TokenEntry)
-        if entry is None or entry.revoked:
-            return
-        if entry.severed or await tx.list(f"{CHILD}{name}/", limit=1) or await self._has_belongings(tx, name):
-            dead = msgspec.structs.replace(entry, revoked=True, severed=False, expires_at=now)
+        if entry is None or entry.revoked or entry.severed:
+            return  # a severed one is dead already, and its children are no longer its own
+        if await tx.list(f"{CHILD}{name}/", limit=1) or await self._has_belongings(tx, name):
+            dead = msgspec.structs.replace(entry, revoked=True, expires_at=now)
             self.update(tx, name, entry, dead)
             return
         await self.erase(tx, name, entry)
@@ -225,6 +225,23 @@ class TokenStore:
             return False
         await self.erase(tx, name, entry)
         return True
+
+    async def tidy(self, tx: Transaction, after: str, *, now: float, batch: int = 200) -> None:
+        """Take one bounded step through the accessors behind ``after``, and enter the next one as due.
+
+        Drops accessors whose token is gone, and tokens whose parent is: nothing should leave such, so this costs
+        only reads.
+        """
+        names = await tx.list(ACCESSOR, after=after, limit=batch)
+        for name in names:
+            index = await tx.load(ACCESSOR + name, AccessorEntry)
+            entry = None if index is None else await tx.load(ID + index.token, TokenEntry)
+            if index is None or entry is None:
+                tx.delete(ACCESSOR + name)
+            elif entry.parent and await tx.load(ID + entry.parent, TokenEntry) is None:
+                await self.revoke(tx, index.token, now=now)
+        if len(names) == batch:
+            tx.save(due_path(now, "tidy", names[-1]), DueEntry("tidy", names[-1]))
 
 
 def _lives(entry: TokenEntry, now: float) -> bool:

@@ -53,6 +53,9 @@ class Duties:
         """Take one bounded step of what is due. Returns whether it is done."""
         if due.kind == "token":
             return await tenant.tokens.clear(tx, due.name, now=self._clock())
+        if due.kind == "tidy":
+            await tenant.tokens.tidy(tx, due.name, now=self._clock())
+            return True
         if due.kind == "mount":
             return await erase_data(tx, f"logical/{due.name}/")
         if due.kind == "adopt":

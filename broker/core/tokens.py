@@ -9,8 +9,18 @@ from typing import Any
 import msgspec
 
 from broker.access.policies import POLICY, canonical_names
-from broker.access.records import PolicyRecord, TokenEntry
-from broker.access.tokens import ID, MAX_DEPTH, Found, Limits, auth_of, grant, issue_time, whole_seconds
+from broker.access.records import DueEntry, PolicyRecord, TokenEntry
+from broker.access.tokens import (
+    ID,
+    MAX_DEPTH,
+    Found,
+    Limits,
+    auth_of,
+    due_path,
+    grant,
+    issue_time,
+    whole_seconds,
+)
 from broker.core.logins import limits_of
 from broker.core.records import MOUNTS, MountTable
 from broker.core.settings import CoreSettings
@@ -340,6 +350,9 @@ class TokenService:
         await located.tenant.tokens.sever(located.tx, located.found.hash, now=ctx.now)
         await located.settle()
         return True
+
+    async def tidy(self, ctx: Context) -> None:
+        ctx.transaction.save(due_path(ctx.now, "tidy", ""), DueEntry("tidy", ""))
 
     async def accessors(self, ctx: Context, *, after: str = "", limit: int | None = None) -> list[str]:
         tx: Transaction = ctx.transaction

@@ -193,7 +193,7 @@ def _answer(request_id: str, response: Response) -> tuple[int, Headers, bytes]:
         return response.raw.status, headers, response.raw.body
     if response.empty and not response.warnings:
         return 204, EMPTY_HEADERS, b""
-    return 200, JSON_HEADERS, envelope(request_id, response)
+    return response.status, JSON_HEADERS, envelope(request_id, response)
 
 
 def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:

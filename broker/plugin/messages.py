@@ -72,7 +72,10 @@ class Raw:
 
 @dataclass(slots=True)
 class Response:
-    """A whole answer. ``mirror`` repeats ``data`` at the top level, as the field's clients expect of a few paths."""
+    """A whole answer. ``mirror`` repeats ``data`` at the top level, as the field's clients expect of a few paths.
+
+    ``status`` is the HTTP status of an answer with a body, where success has shades (202: started, not done).
+    """
 
     data: Mapping[str, Any] | None = None
     auth: Auth | None = None
@@ -86,3 +89,4 @@ class Response:
     mirror: bool = False
     mount_type: str = ""
     empty: bool = False
+    status: int = 200

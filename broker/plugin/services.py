@@ -42,10 +42,10 @@ class Tokens(Protocol):
         """Describe a token. Raises: PermissionDenied for one that is unknown or dead."""
 
     async def lookup_accessor(self, ctx: Context, accessor: str) -> Mapping[str, Any]:
-        """Describe the token an accessor refers to, without its id. Raises: PermissionDenied."""
+        """Describe the token an accessor refers to, without its id. Raises: InvalidRequest."""
 
     async def renew(self, ctx: Context, token: Secret[str] | None, increment: timedelta) -> Auth:
-        """Extend a token's life. Raises: InvalidRequest if it is not renewable; PermissionDenied."""
+        """Extend a token's life. Raises: InvalidRequest if it is unknown, not renewable, or at its end."""
 
     async def renew_accessor(self, ctx: Context, accessor: str, increment: timedelta) -> Auth:
         """Extend the life of the token an accessor refers to; the answer does not show the token."""
@@ -58,6 +58,9 @@ class Tokens(Protocol):
 
     async def revoke_orphan(self, ctx: Context, token: Secret[str]) -> bool:
         """Revoke a token alone; its children live on as orphans. Returns whether it was there."""
+
+    async def tidy(self, ctx: Context) -> None:
+        """Begin to look for what dead tokens left behind; the steward does the work, in steps."""
 
     async def accessors(self, ctx: Context, *, after: str = "", limit: int | None = None) -> list[str]:
         """List the accessors of the tenant's tokens."""

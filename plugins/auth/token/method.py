@@ -18,6 +18,8 @@ from broker.plugin.services import NewToken, Tokens
 
 from . import paths as p
 
+TIDYING = "Tidy operation successfully started. Any information from the operation will be printed to Broker's server logs."
+
 
 class TokenMethod(AuthMethod):
     """Tokens made from tokens. All rules live in the ``tokens`` service; here is what the caller sees."""
@@ -77,6 +79,11 @@ class TokenMethod(AuthMethod):
         if not await self._tokens.revoke_orphan(ctx, _given(args.token)):
             raise InvalidRequest("token to revoke not found")
 
+    async def tidy(self, ctx: Context, args: p.Nothing) -> Response:
+        """Begin to clear away what dead tokens left behind."""
+        await self._tokens.tidy(ctx)
+        return Response(status=202, warnings=[TIDYING])
+
     async def list_accessors(self, ctx: Context, args: p.Page) -> Mapping[str, Any]:
         """List the accessors of all tokens."""
         return {"keys": await self._tokens.accessors(ctx, after=args.after, limit=args.limit)}
@@ -129,6 +136,11 @@ class TokenMethod(AuthMethod):
             "revoke-orphan",
             "Revoke a token, leaving its children.",
             update=Operation(p.RequiredToken, None, calls=revoke_orphan, sudo=True),
+        ),
+        Path(
+            "tidy",
+            "Clear away what dead tokens left behind.",
+            update=Operation(p.Nothing, None, calls=tidy),
         ),
         Path(
             "accessors",
