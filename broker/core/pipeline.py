@@ -47,6 +47,9 @@ from broker.storage.transaction import Transaction
 log = logging.getLogger("broker.core")
 
 MAX_ATTEMPTS = 200
+MAX_KEYRING_READS = 3
+"""How often a keyring is read again for an entry whose key it lacks; then the entry is taken to be damaged."""
+
 ROOT_NAMESPACE = NamespaceInfo("root", "root", "")
 NOBODY = Caller()
 NO_FACTS = ResponseFacts()
@@ -59,14 +62,15 @@ _AGAIN = (TransactionConflict, UnknownTerm)
 class Attempt:
     """The moving parts of one pass of a request through the pipeline, filled in as they become known."""
 
-    __slots__ = ("context", "entry", "operation", "session", "tx", "way")
+    __slots__ = ("audited", "context", "entry", "operation", "session", "tx", "way")
 
     way: Way
     tx: Transaction
     context: Context
     operation: Operation
 
-    def __init__(self) -> None:
+    def __init__(self, *, audited: bool) -> None:
+        self.audited = audited
         self.session: Session | None = None
         self.entry: AuditEntry | None = None
 
@@ -108,15 +112,18 @@ class Core:
             raise Sealed if await self._seal.initialized() else NotInitialized
         audited = False
         for number in range(MAX_ATTEMPTS):
-            attempt = Attempt()
+            attempt = Attempt(audited=audited)
             try:
-                return await self._serve(runtime, request, attempt, audited=audited)
+                return await self._serve(runtime, request, attempt)
             except TransactionConflict:
-                audited = audited or attempt.entry is not None
                 if number > 2:
                     await asyncio.sleep(random.random() * 0.002 * min(number, 20))  # noqa: S311 - spreads retries
-            except UnknownTerm:
+            except UnknownTerm as error:
+                if number >= MAX_KEYRING_READS:
+                    await self._audit_refusal(runtime, request, attempt, error)
+                    raise
                 await self._seal.reload_keyring()
+            audited = attempt.audited
         raise InvalidRequest("the entry is being changed by too many requests at once; try again")
 
     # Paths that are served while sealed: no storage, no caller, no audit
@@ -132,9 +139,7 @@ class Core:
 
     # The ordinary way
 
-    async def _serve(
-        self, runtime: Runtime, request: Request, attempt: Attempt, *, audited: bool
-    ) -> Response:
+    async def _serve(self, runtime: Runtime, request: Request, attempt: Attempt) -> Response:
         try:
             await self._authorise(runtime, request, attempt)
         except _AGAIN:
@@ -145,10 +150,11 @@ class Core:
         entry = attempt.entry
         assert entry is not None
         auditor = runtime.auditor
-        if not audited:
+        if not attempt.audited:
             pending = auditor.request(entry)
             if pending is not None:
                 await pending
+            attempt.audited = True
         try:
             response = await self._run(attempt, request)
             tx = attempt.tx
@@ -270,9 +276,11 @@ class Core:
     ) -> None:
         entry = attempt.entry or entry_of(request, ROOT_NAMESPACE)
         entry.error = str(error) or type(error).__name__
-        for record in (runtime.auditor.request(entry), runtime.auditor.response(entry, NO_FACTS)):
-            if record is not None:
-                await record
+        auditor = runtime.auditor
+        if not attempt.audited and (pending := auditor.request(entry)) is not None:
+            await pending
+        if (pending := auditor.response(entry, NO_FACTS)) is not None:
+            await pending
 
     # Context
 

@@ -183,7 +183,7 @@ class Node(Line):
 
     def mint(self, *policies: str, namespace: str = "", **more: object) -> str:
         """A token with these policies (and no other)."""
-        wanted = {"policies": list(policies), "no_default_policy": True, **more}
+        wanted = {"policies": list(policies), "no_default_policy": "default" not in policies, **more}
         made = self.ok("POST", "auth/token/create", wanted, namespace=namespace)
         return made.body["auth"]["client_token"]
 

@@ -1,0 +1,213 @@
+"""What happens when the disk is full or somebody changes the store: errors by name, no loss, no secret served."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.invariants.node import Node, eventually, fill
+
+NEEDS_ROOT = pytest.mark.may_skip("mounting a small filesystem needs root")
+
+
+def base_of(node: Node, tenant: str = "root") -> Path:
+    return node.folder / "data" / f"{tenant}.db"
+
+
+def edited(node: Node, edit: Callable[[sqlite3.Connection], None], tenant: str = "root") -> None:
+    """Stop the server hard, change a store behind its back, start again."""
+    node.server.kill()
+    with closing(sqlite3.connect(base_of(node, tenant), isolation_level=None)) as base:
+        edit(base)
+    node.restart()
+
+
+def uuid_of(node: Node, mount: str, namespace: str = "") -> str:
+    return node.ok("GET", "sys/mounts", namespace=namespace).data[f"{mount}/"]["uuid"]
+
+
+def rows(base: sqlite3.Connection, like: str) -> dict[str, bytes]:
+    return dict(base.execute("SELECT path, value FROM entries WHERE path LIKE ?", (like,)).fetchall())
+
+
+def put(base: sqlite3.Connection, path: str, value: bytes) -> None:
+    assert base.execute("UPDATE entries SET value = ? WHERE path = ?", (value, path)).rowcount == 1
+
+
+@pytest.mark.parametrize(
+    "at", [0, 1, 4, 5, 20, -1], ids=["format", "term", "term end", "nonce", "body", "tag"]
+)
+def test_a_flipped_bit_spoils_that_entry_only_and_is_told_by_name(begin, at):
+    node = begin()
+    node.kv("secret", version=1)
+    for name in ("good", "bad"):
+        node.ok("POST", f"secret/{name}", {"k": f"value of {name}"})
+    mine = f"logical/{uuid_of(node, 'secret')}/%bad"
+
+    def flip(base: sqlite3.Connection) -> None:
+        ((path, sealed),) = rows(base, mine).items()
+        changed = bytearray(sealed)
+        changed[at] ^= 1
+        put(base, path, bytes(changed))
+
+    edited(node, flip)
+    for _ in range(6):
+        reply = node.call("GET", "secret/bad")
+        assert reply.status == 500 and b"value of" not in reply.raw
+        assert "bad" in reply.errors[0]
+        assert node.ok("GET", "secret/good").data == {"k": "value of good"}
+    assert node.ok("LIST", "secret").data["keys"] == ["bad", "good"]
+    assert "bad' does not open" in node.server.log_path.read_text()
+    node.ok("DELETE", "secret/bad")
+    node.ok("POST", "secret/bad", {"k": "written anew"})
+    assert node.ok("GET", "secret/bad").data == {"k": "written anew"}
+
+
+def test_swapped_entries_do_not_open(begin):
+    node = begin()
+    node.kv("secret", version=1)
+    for name in ("mine", "yours", "other"):
+        node.ok("POST", f"secret/{name}", {"k": f"value of {name}"})
+    prefix = f"logical/{uuid_of(node, 'secret')}/"
+
+    def swap(base: sqlite3.Connection) -> None:
+        found = {path.rpartition("/")[2]: path for path in rows(base, f"{prefix}%")}
+        values = rows(base, f"{prefix}%")
+        put(base, found["mine"], values[found["yours"]])
+        put(base, found["yours"], values[found["mine"]])
+
+    edited(node, swap)
+    for name in ("mine", "yours"):
+        reply = node.call("GET", f"secret/{name}")
+        assert reply.status == 500 and b"value of" not in reply.raw
+    assert node.ok("GET", "secret/other").data == {"k": "value of other"}
+
+
+def test_a_policy_or_token_row_moved_to_another_name_gives_no_rights(begin):
+    node = begin()
+    node.kv("secret", version=1)
+    node.ok("POST", "secret/a", {"k": "v"})
+    node.policy("strong", 'path "*" { capabilities = ["read", "sudo"] }')
+    node.policy("weak", 'path "nothing" { capabilities = ["read"] }')
+    token = node.mint("weak")
+    strong = node.mint("strong")
+
+    def move(base: sqlite3.Connection) -> None:
+        paths = [path for path in rows(base, "%") if path.endswith(("/strong", "/weak"))]
+        assert len(paths) == 2
+        by_name = {path.rpartition("/")[2]: path for path in paths}
+        put(base, by_name["weak"], rows(base, by_name["strong"])[by_name["strong"]])
+
+    edited(node, move)
+    reply = node.call("GET", "secret/a", token=token)
+    assert reply.status in (403, 500) and b'"k"' not in reply.raw
+    node.ok("GET", "secret/a", token=strong)
+    node.ok("DELETE", "sys/policies/acl/weak")
+    node.ok("PUT", "sys/policies/acl/weak", {"policy": 'path "secret/a" { capabilities = ["read"] }'})
+    node.ok("GET", "secret/a", token=token)
+
+
+def test_rows_and_files_of_one_tenant_do_not_open_in_another(begin):
+    node = begin()
+    tenants = {
+        name: node.ok("PUT", f"sys/namespaces/{name}").data["uuid"] for name in ("one", "two", "three")
+    }
+    for name in tenants:
+        node.kv("secret", version=1, namespace=name)
+        node.ok("POST", "secret/a", {"k": f"value of {name}"}, namespace=name)
+    node.server.kill()
+    files = {name: base_of(node, tenant) for name, tenant in tenants.items()}
+    opened = {name: sqlite3.connect(file, isolation_level=None) for name, file in files.items()}
+    # Every row of one, under its own path, into two; and a whole file of three under one's name.
+    for path, value in rows(opened["one"], "%").items():
+        if path.startswith(("core/", "sys/", "logical/", "token", "auth/", "policy")):
+            opened["two"].execute("INSERT OR REPLACE INTO entries VALUES (?, ?, 1)", (path, value))
+    for base in opened.values():
+        base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        base.close()
+    shutil.copyfile(files["three"], files["one"])
+    node.restart()
+    for name in ("one", "two"):
+        for path in ("secret/a", "sys/mounts"):
+            reply = node.call("GET", path, namespace=name)
+            assert reply.status == 500 and b"value of" not in reply.raw, f"{name} {path}: {reply}"
+    assert node.ok("GET", "secret/a", namespace="three").data == {"k": "value of three"}
+    node.ok("GET", "sys/mounts")
+
+
+@NEEDS_ROOT
+def test_on_a_full_disk_reads_go_on_writes_say_so_and_space_heals_it(begin, small_disk):
+    disk = small_disk(3072)
+    node = begin(data=disk / "data", workers=2)
+    node.kv("secret", version=1)
+    acknowledged = {f"k{number}": "x" * 500 for number in range(20)}
+    for name, value in acknowledged.items():
+        node.ok("POST", f"secret/{name}", {"v": value})
+    token = node.mint("default")
+    node.ok("GET", "auth/token/lookup-self", token=token)
+    fill(disk / "ballast")
+    lines = node.spread()
+    refusals = 0
+    for number in range(400):
+        name, line = f"n{number}", lines[number % len(lines)]
+        reply = line.call("POST", f"secret/{name}", {"v": "y" * 5000})
+        if reply.status == 204:
+            acknowledged[name] = "y" * 5000
+            continue
+        refusals += 1
+        assert reply.status == 507 and "insufficient storage" in reply.errors[0], reply
+        if refusals > 20:
+            break
+    assert refusals > 20
+    assert line.call("POST", "auth/token/create", {"id": "chosen", "meta": {"m": "z" * 5000}}).status == 507
+    for name, value in acknowledged.items():
+        assert node.ok("GET", f"secret/{name}").data == {"v": value}
+    for line in lines:
+        line.ok("GET", "auth/token/lookup-self", token=token)
+    assert "storage_full" in node.server.log_path.read_text()
+    (disk / "ballast").unlink()
+    eventually(lambda: node.call("POST", "secret/after", {"v": "1"}).status == 204)
+    assert node.call("GET", "auth/token/lookup-self", token="chosen").status == 403
+    node.server.kill()
+    with closing(sqlite3.connect(disk / "data" / "root.db")) as base:
+        assert base.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    node.restart()
+    for name, value in acknowledged.items():
+        assert node.ok("GET", f"secret/{name}").data == {"v": value}
+    assert set(node.ok("LIST", "secret").data["keys"]) == {*acknowledged, "after"}
+
+
+@NEEDS_ROOT
+def test_a_server_killed_on_a_full_disk_starts_again_and_reads(begin, small_disk):
+    disk = small_disk(3072)
+    node = begin(data=disk / "data", workers=2)
+    node.kv("secret", version=1)
+    node.ok("POST", "secret/a", {"v": "1"})
+    fill(disk / "ballast")
+    number = 0
+    while node.call("POST", f"secret/n{number}", {"v": "y" * 5000}).status == 204:
+        number += 1
+    node.server.kill()
+    (disk / "ballast").unlink()
+    node.restart()
+    assert node.ok("GET", "secret/a").data == {"v": "1"}
+    assert len(node.ok("LIST", "secret").data["keys"]) == number + 1
+
+
+def test_a_store_of_another_tenant_that_is_gone_leaves_the_rest_alone(begin):
+    node = begin()
+    tenant = node.ok("PUT", "sys/namespaces/one").data["uuid"]
+    node.kv("secret", version=1)
+    node.ok("POST", "secret/a", {"k": "v"})
+    node.server.kill()
+    for file in base_of(node).parent.glob(f"{tenant}.db*"):
+        file.write_bytes(b"this is no database" * 100)
+    node.restart()
+    assert node.call("GET", "sys/mounts", namespace="one").status in (500, 503)
+    assert node.ok("GET", "secret/a").data == {"k": "v"}
+    node.ok("POST", "secret/b", {"k": "v"})
