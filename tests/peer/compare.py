@@ -59,7 +59,7 @@ VAULT_KEYS = {"performance_standby", "performance_standby_last_remote_wal"}
 BUILD_KEYS = {"build_date", "commit_date", "plugin_version", "running_plugin_version", "running_sha256"}
 RANDOM_LISTS = {"keys_base64", "pgp_fingerprints", "backup"}
 EPOCH_KEYS = {"creation_time", "last_renewal_time", "server_time_utc"}
-TICKING_KEYS = {"ttl", "lease_duration", "creation_ttl", "encryptions", "increment"}
+TICKING_KEYS = {"ttl", "lease_duration", "creation_ttl", "increment"}
 TICK_SECONDS = 5
 
 
@@ -75,6 +75,10 @@ def masked(value: Any, key: str = "") -> Any:
         return [masked(item, key) for item in value]
     if isinstance(value, str):
         return RANDOM_KEYS[key] if key in RANDOM_KEYS and (value or key in BUILD_KEYS) else _mask_text(value)
+    if key == "options" and value is None:
+        return {}  # the peer has either, depending on how the mount was made
+    if key == "encryptions" and type(value) is int:
+        return "<count>"  # an estimate on both sides
     if isinstance(value, int) and not isinstance(value, bool) and key in EPOCH_KEYS and value > 1_000_000_000:
         return "<epoch>"
     return value

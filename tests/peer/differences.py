@@ -24,6 +24,7 @@ BY_STEP: dict[str, str] = {
     "policy-lint": "Writing a policy that likely means something else is answered 200 with warnings instead of 204.",
     "reset-needs-the-nonce": "Resetting an unseal in progress needs its nonce (from seal-status), so that a stranger cannot end it.",
     "rotation-by-default": "The barrier key rotates every 90 days and well before 2^32 uses unless configured otherwise.",
+    "says-not-initialised": "A node that was never initialised says so; OpenBao says `Vault is sealed`.",
     "scans-are-paged": "`after` and `limit` page scans too; OpenBao ignores them there.",
     "sealed-serves-less": "A node that is not initialised or sealed answers 503 to unseal-like calls that it cannot serve.",
     "shares-are-mnemonics": "Unseal key shares are SLIP-39; `keys` and `keys_base64` carry them as bytes, `keys_mnemonic` as words.",
