@@ -82,16 +82,26 @@ async def namespaces(system: SystemBase, ctx: Context, args: Nothing) -> dict[st
 
 
 async def resultant_acl(system: SystemBase, ctx: Context, args: Nothing) -> dict[str, Any]:
-    """Return the caller's rules as one list, for interfaces that grey out what would be refused."""
+    """Return the caller's rules as one list, for interfaces that grey out what would be refused.
+
+    Rules with a ``+`` stand apart, as written: readers of the other two take every path there at its word.
+    """
     if ctx.caller.root:
         return {"root": True}
     acl, _ = await acl_of(system, ctx)
     exact: dict[str, Any] = {}
     globs: dict[str, Any] = {}
+    wildcards: dict[str, Any] = {}
     for path, capabilities in acl.grants(now=ctx.now):
-        kept = globs if path.endswith("*") else exact
-        kept[path.removesuffix("*")] = {"capabilities": capabilities}
-    return {"exact_paths": exact, "glob_paths": globs, "root": False}
+        rule = {"capabilities": capabilities}
+        if "+" in path.removesuffix("*").split("/"):
+            wildcards[path] = rule
+        elif path.endswith("*"):
+            globs[path.removesuffix("*")] = rule
+        else:
+            exact[path] = rule
+    shown = {"exact_paths": exact, "glob_paths": globs, "root": False}
+    return {**shown, "wildcard_paths": wildcards} if wildcards else shown
 
 
 # Counters

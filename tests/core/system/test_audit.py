@@ -97,6 +97,7 @@ OUTSIDE = (
     "",
     "{folder}/fifo",
     "{folder}/linked.log",
+    "{folder}/second-name.log",
 )
 
 
@@ -106,6 +107,8 @@ def test_a_device_outside_the_audit_directory_is_refused_and_nothing_is_created(
     (folder / "link").symlink_to(outside)
     (folder / "linked.log").symlink_to(outside / "target.log")
     os.mkfifo(folder / "fifo")
+    (tmp_path / "precious").write_text("as it was")
+    os.link(tmp_path / "precious", folder / "second-name.log")
     for written in OUTSIDE:
         for option in ("file_path", "path"):
             body = {"type": "file", "options": {option: written.format(folder=folder)}}
@@ -113,6 +116,7 @@ def test_a_device_outside_the_audit_directory_is_refused_and_nothing_is_created(
             assert reply.status == 400, (written, reply)
     assert guarded.data("GET", "sys/audit") == {}
     assert list(outside.iterdir()) == []
+    assert (tmp_path / "precious").read_text() == "as it was"
     assert not (tmp_path / "outside.log").exists()
 
 
@@ -213,6 +217,28 @@ def test_a_hash_finds_the_value_in_its_own_log_only(guarded, folder):
     assert found[0] in (folder / "a.log").read_text()
     assert found[0] not in (folder / "b.log").read_text()
     assert "tr0ub4dor" not in (folder / "a.log").read_text()
+
+
+def test_a_device_enabled_again_hashes_anew(guarded, folder):
+    found = set()
+    for _ in range(2):
+        guarded.done("PUT", "sys/audit/a", enable(folder / "a.log"))
+        found.add(guarded.data("PUT", "sys/audit-hash/a", {"input": "x"})["hash"])
+        guarded.done("DELETE", "sys/audit/a")
+    assert len(found) == 2
+
+
+def test_a_namespace_has_no_say_in_audit(guarded, folder):
+    guarded.done("PUT", "sys/namespaces/team")
+    asked = [
+        ("PUT", "sys/audit/a", enable(folder / "a.log")),
+        ("GET", "sys/audit", None),
+        ("PUT", "sys/audit-hash/a", {"input": "x"}),
+        ("PUT", "sys/config/auditing/request-headers/x-a", {}),
+    ]
+    for method, path, body in asked:
+        assert guarded.ask(method, path, body, namespace="team").status in (400, 404), path
+    assert list(folder.iterdir()) == []
 
 
 def test_hashing_is_limited_so_that_values_cannot_be_tried_at_speed(guarded, folder):

@@ -103,6 +103,15 @@ def test_the_resultant_acl_lists_the_callers_own_rules(api):
     assert api.data("GET", "sys/internal/ui/resultant-acl") == {"root": True}
 
 
+def test_rules_with_wildcards_stand_apart_from_literal_paths(api):
+    own = 'path "sys/internal/ui/resultant-acl" { capabilities = ["read"] }'
+    token = api.token_with('path "a/+/b/*" { capabilities = ["read"] }\n' + own)
+    found = api.data("GET", "sys/internal/ui/resultant-acl", token=token)
+    assert found["wildcard_paths"] == {"a/+/b/*": {"capabilities": ["read"]}}
+    assert found["glob_paths"] == {}
+    assert list(found["exact_paths"]) == ["sys/internal/ui/resultant-acl"]
+
+
 def test_the_counters_count_and_say_what_is_gone(api):
     before = api.data("GET", "sys/internal/counters/tokens")["counters"]["service_tokens"]["total"]
     api.token_with('path "x" { capabilities = ["read"] }')
