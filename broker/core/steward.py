@@ -13,6 +13,7 @@ from broker.barrier.keyring import utc_now
 from broker.core.duties import Duties
 from broker.core.rounds import Rounds
 from broker.core.sealing import SealState
+from broker.core.system.ceremony import settle_root_key
 from broker.core.tenants import Tenants
 from broker.plugin.errors import BrokerError
 from broker.plugin.storage import Backend, HeldLock
@@ -98,6 +99,7 @@ class Steward:
         """One second's work: in every worker its own upkeep, in the lock's holder the cluster's."""
         await self._poll()
         await self._upkeep()
+        await settle_root_key(self._seal)
         await self._seal.reload_keyring()
         await self._seal.reserve_encryptions()
         if self._lock is None or not self._lock.held():

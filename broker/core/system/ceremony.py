@@ -15,18 +15,22 @@ import msgspec
 from broker.barrier.authority import Authority
 from broker.barrier.ceremonies import dump, load
 from broker.barrier.generate_root import GenerateRoot
+from broker.barrier.keyring import PURPOSE as KEYRING
 from broker.barrier.progress import Progress
-from broker.barrier.records import BarrierRecords
+from broker.barrier.records import BarrierRecords, open_keyring
 from broker.barrier.rekey import Rekey
 from broker.barrier.shares import ShareRejected
-from broker.core.sealing import Node
+from broker.core.sealing import Node, SealState
 from broker.core.system.parts import Parts
 from broker.plugin.context import Context
-from broker.plugin.errors import InvalidRequest, QuotaExceeded, Sealed
+from broker.plugin.errors import InvalidRequest, QuotaExceeded, Sealed, Tampered
 from broker.plugin.secret import Secret
 
 SEAL_KEY: Final = "seal-key"
 """Where the node keeps, beside the root key, what the shares restored: ``sys/rotate/root`` wraps with it."""
+
+NEXT_ROOT_KEY: Final = "next-root-key"
+"""Where a new root key waits, beside the one in force, while it is being stored."""
 
 REFUSALS: Final = "share-refusals"
 MAX_REFUSALS: Final = 60
@@ -70,6 +74,22 @@ async def authority_of(parts: Parts) -> tuple[Authority, dict[str, int]]:
     if key is None:
         raise Sealed
     return Authority(records, parts.seal, Secret(key)), revisions
+
+
+async def settle_root_key(state: SealState) -> None:
+    """Take over a root key whose worker died between storing it and putting it in force on this node."""
+    waiting = state.node.read_ceremony(NEXT_ROOT_KEY)
+    stored = None if waiting is None else await state.read_raw(KEYRING)
+    if waiting is None or stored is None:
+        return
+    try:
+        open_keyring(stored, Secret(waiting))
+    except Tampered:
+        return  # not stored yet, or never
+    with state.node.locked():
+        if state.node.read_ceremony(NEXT_ROOT_KEY) == waiting:
+            state.node.replace_root_key(waiting)
+            state.node.write_ceremony(NEXT_ROOT_KEY, None)
 
 
 def first_share(records: BarrierRecords) -> bytes | None:
@@ -128,6 +148,7 @@ def _source(address: str) -> str:
 
 __all__ = [
     "MAX_UNSEAL_BODY",
+    "NEXT_ROOT_KEY",
     "SEAL_KEY",
     "at_root",
     "authority_of",
@@ -136,4 +157,5 @@ __all__ = [
     "look",
     "put",
     "put_back",
+    "settle_root_key",
 ]

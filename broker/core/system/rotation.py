@@ -16,7 +16,7 @@ from broker.barrier.keyring import Keyring
 from broker.barrier.records import ROOT_KEY, SEAL_CONFIG
 from broker.barrier.rotate import rotate_root
 from broker.core import reencrypt
-from broker.core.system.ceremony import SEAL_KEY, at_root, authority_of
+from broker.core.system.ceremony import NEXT_ROOT_KEY, SEAL_KEY, at_root, authority_of, settle_root_key
 from broker.core.system.parts import SystemBase
 from broker.plugin.context import Context
 from broker.plugin.errors import Conflict, InvalidRequest, Sealed
@@ -129,8 +129,10 @@ async def rotate_root_key(system: SystemBase, ctx: Context, args: Nothing) -> No
             state.node.write_ceremony(SEAL_KEY, None)
             raise InvalidRequest("this node does not hold the seal key in force; rekey instead") from None
         expects = {path: revisions[path] for path in (SEAL_CONFIG, ROOT_KEY, KEYRING)}
+        # A worker that dies after the commit leaves the key here, and the others take it over.
+        state.node.write_ceremony(NEXT_ROOT_KEY, rotated.root_key.reveal())
         if await state.write_raw(rotated.writes, expects=expects):
-            state.node.replace_root_key(rotated.root_key.reveal())
+            await settle_root_key(state)
             return
     raise Conflict("the keyring was being changed all the time; try again")
 

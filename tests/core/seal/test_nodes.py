@@ -1,12 +1,14 @@
 """Ceremonies against a store that others change, and that may refuse: nothing is lost, nothing is undone."""
 
+import asyncio
+
 import pytest
 
 from broker.core.requests import Request
 from broker.plugin.errors import InsufficientStorage, InvalidRequest
 from broker.plugin.secret import Secret
 from broker.plugin.verbs import Verb
-from tests.core.seal.conftest import TWO_OF_THREE
+from tests.core.seal.conftest import TWO_OF_THREE, wait_until
 
 
 async def ask(worker, verb, path, **data):
@@ -64,3 +66,23 @@ async def test_the_same_shares_open_a_node_after_another_rotated_the_root_key(wo
         status = await ask(two, Verb.UPDATE, "sys/unseal", key=key)
     assert status["sealed"] is False
     assert (await ask(two, Verb.READ, "sys/key-status"))["term"] == 2
+
+
+async def test_a_root_key_whose_worker_died_is_taken_over_by_the_others(workers_of, monkeypatch):
+    one, two = await workers_of(one_node=True)
+    node, keys = one.node, one.answer["keys"]
+    node.wipe()
+    for key in keys[:2]:
+        await ask(one, Verb.UPDATE, "sys/unseal", key=key)
+    before = node.root_key()
+
+    def dies(key):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(node, "replace_root_key", dies)
+        with pytest.raises(KeyboardInterrupt):
+            await ask(one, Verb.UPDATE, "sys/rotate/root")
+    await asyncio.to_thread(wait_until, lambda: node.root_key() != before)
+    await ask(two, Verb.UPDATE, "sys/rotate")
+    assert (await ask(one, Verb.READ, "sys/key-status"))["term"] == 2
