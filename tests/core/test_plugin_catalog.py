@@ -50,8 +50,11 @@ def test_the_core_s_own_types_cannot_be_offered(offer, name):
 
 
 def test_a_misspelt_hook_fails_loudly(offer):
+    def register_enginess():
+        return []
+
     with pytest.raises(ConfigError, match="hook that does not exist"):
-        load_catalog([offer("typo", register_enginess=list)])
+        load_catalog([offer("typo", register_enginess=register_enginess)])
 
 
 def test_a_plugin_that_does_not_load_is_named():
