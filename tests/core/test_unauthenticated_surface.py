@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -87,21 +88,43 @@ def test_only_status_init_and_unseal_are_served_while_sealed():
     assert sealed == set(OPEN)
 
 
-def test_every_other_path_answers_403_without_a_token_and_with_a_wrong_one(broker_dev):
-    client = Client(broker_dev.address)
-    wrong = []
+def other_requests() -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Method, path and headers of every built-in operation that a stranger gets nothing from."""
     for prefix, row in ROWS:
         path = re.sub(r"\{[a-z_]+(:path)?\}", "x", prefix + row.template).replace("kv/", "secret/")
         for verb in row.operations:
-            if verb in ANSWERED.get(prefix + row.template, ()):
-                continue
-            for headers in ({}, {"X-Vault-Token": "hvs.AAAAAAAAAAAAAAAAAAAAAAAA"}, {"X-Vault-Token": "x"}):
-                kind = {"Content-Type": "application/merge-patch+json"} if verb is Verb.PATCH else {}
-                reply = client.send(METHODS[verb], f"/v1/{path}", {**headers, **kind}, None)
-                if (reply.status, reply.body) != (403, {"errors": ["permission denied"]}):
-                    wrong.append((METHODS[verb], path, headers, reply.status, reply.body))
+            kind = {"Content-Type": "application/merge-patch+json"} if verb is Verb.PATCH else {}
+            if verb not in ANSWERED.get(prefix + row.template, ()):
+                yield METHODS[verb], path, kind
+
+
+def test_every_other_path_answers_403_without_a_token_and_with_a_wrong_one(broker_dev):
+    client = Client(broker_dev.address)
+    wrong = []
+    for method, path, kind in other_requests():
+        for headers in ({}, {"X-Vault-Token": "hvs.AAAAAAAAAAAAAAAAAAAAAAAA"}, {"X-Vault-Token": "x"}):
+            reply = client.send(method, f"/v1/{path}", {**headers, **kind}, None)
+            if (reply.status, reply.body) != (403, {"errors": ["permission denied"]}):
+                wrong.append((method, path, headers, reply.status, reply.body))
     client.close()
     assert wrong == []
+
+
+def test_a_node_that_is_sealed_serves_none_of_them_even_to_root(broker_server):
+    client = Client(broker_server().address)
+    init = json.dumps({"secret_shares": 1, "secret_threshold": 1}).encode()
+    root: dict[str, str] = {}
+    for state in ("not initialised", "sealed"):
+        wrong = []
+        for method, path, kind in other_requests():
+            reply = client.send(method, f"/v1/{path}", {**root, **kind}, None)
+            if reply.status != 503 or list(reply.body) != ["errors"]:
+                wrong.append((method, path, reply.status, reply.body))
+        assert wrong == [], state
+        if not root:
+            made = client.send("PUT", "/v1/sys/init", {}, init)
+            root = {"X-Vault-Token": made.body["root_token"]}
+    client.close()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from broker.core.openapi import Described, document
 from broker.core.system.parts import SystemBase
-from broker.core.system.reach import reached_mounts
+from broker.core.system.reach import known, reached_mounts
 from broker.plugin.context import Context, Mount
 from broker.plugin.errors import PermissionDenied
 from broker.plugin.fields import Field
@@ -43,7 +43,7 @@ def described(mount: Mount, paths: Iterable[Path], *, generic: bool = False) -> 
 
 
 async def specs(system: SystemBase, ctx: Context, args: Specs) -> Plain:
-    if not ctx.caller.accessor:
+    if not known(ctx):
         raise PermissionDenied
     tenant = system.parts.tenant(ctx)
     router = await system.parts.runtime().tenants.router(tenant, ctx.transaction)

@@ -8,6 +8,11 @@ from broker.core.tenants import Tenant
 from broker.plugin.context import Context, Mount
 
 
+def known(ctx: Context) -> bool:
+    """Tell whether a request on a path that takes a token or none came with one."""
+    return ctx.caller.namespace is not None
+
+
 async def acl_of(system: SystemBase, ctx: Context) -> tuple[ACL, Tenant]:
     """Return the caller's ACL and the tenant whose policies it is made of."""
     home = await system.parts.home(ctx)

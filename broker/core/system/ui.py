@@ -12,7 +12,7 @@ from broker.core.admission import lead
 from broker.core.records import NAMESPACES
 from broker.core.system import mount_table as t
 from broker.core.system.parts import SystemBase
-from broker.core.system.reach import acl_of, reached_mounts
+from broker.core.system.reach import acl_of, known, reached_mounts
 from broker.plugin.context import Context, Mount
 from broker.plugin.errors import NotFound, PermissionDenied
 from broker.plugin.fields import Field
@@ -35,7 +35,7 @@ class AtPath:
 async def mounts(system: SystemBase, ctx: Context, args: Nothing) -> dict[str, Any]:
     """List the mounts that the caller reaches, or without a token those that are shown to everybody."""
     shown: dict[str, dict[str, Any]] = {"auth": {}, "secret": {}}
-    if ctx.caller.accessor:
+    if known(ctx):
         for mount in await reached_mounts(system, ctx):
             shown[mount.table][mount.path] = t.describe(mount)
         return shown
@@ -56,7 +56,7 @@ async def preflight(system: SystemBase, ctx: Context, args: AtPath) -> dict[str,
 
     A mount out of the caller's reach and one that does not exist are answered alike.
     """
-    if not ctx.caller.accessor:
+    if not known(ctx):
         raise PermissionDenied
     path = args.path.strip("/") + "/"
     mount = _mount_at((await t.load_table(ctx)).mounts, path)
@@ -72,7 +72,7 @@ async def preflight(system: SystemBase, ctx: Context, args: AtPath) -> dict[str,
 
 async def namespaces(system: SystemBase, ctx: Context, args: Nothing) -> dict[str, Any]:
     """List the namespaces directly below that the caller reaches."""
-    if not ctx.caller.accessor:
+    if not known(ctx):
         raise PermissionDenied
     acl, home = await acl_of(system, ctx)
     above = lead(system.parts.tenant(ctx), home)
