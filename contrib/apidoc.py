@@ -1,6 +1,6 @@
 """Write the API's reference from the path tables of the built-in plugins: ``python -m contrib.apidoc``.
 
-``docs/api/openapi.json`` is for tools, ``docs/api/README.md`` for people. With ``--check`` nothing is written; the exit
+``docs/api/openapi.json`` is for tools, ``docs/api/reference.md`` for people. With ``--check`` nothing is written; the exit
 status tells whether both are fresh.
 """
 
@@ -21,7 +21,7 @@ from broker.plugin.paths import Path as Row
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "api"
 
-INTRODUCTION = """# HTTP API
+INTRODUCTION = """# All paths
 
 Written by `python -m contrib.apidoc` from the tables that also route the requests; `openapi.json` beside this page says the
 same for tools, and a running server says it of its own mounts at `/v1/sys/internal/specs/openapi`.
@@ -90,7 +90,7 @@ def files() -> dict[Path, str]:
     described = list(tables())
     return {
         FOLDER / "openapi.json": json.dumps(document(described), indent=1, ensure_ascii=False) + "\n",
-        FOLDER / "README.md": page(described),
+        FOLDER / "reference.md": page(described),
     }
 
 
