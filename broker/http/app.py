@@ -151,7 +151,7 @@ class Edge:
             token=token,
             headers=headers,
             connection=_connection(scope),
-            wrap_ttl=parse_duration(wrap).total_seconds() if wrap else None,
+            wrap_ttl=_wrap_seconds(wrap) if wrap else None,
         )
 
     def _parse(self, kind: str, body: bytes) -> Mapping[str, Any]:
@@ -216,6 +216,13 @@ def _token(headers: dict[str, str]) -> Secret[str] | None:
             text = rest.strip()
             del headers["authorization"]
     return Secret(text) if text else None
+
+
+def _wrap_seconds(text: str) -> float:
+    seconds = parse_duration(text).total_seconds()
+    if seconds < 0:
+        raise InvalidRequest("requested wrap TTL cannot be negative")
+    return seconds
 
 
 def _connection(scope: Mapping[str, Any]) -> Connection:

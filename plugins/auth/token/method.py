@@ -165,7 +165,7 @@ def _required(accessor: str) -> str:
 def _wanted(args: p.Create) -> NewToken:
     return NewToken(
         policies=tuple(args.policies or ()),
-        id=args.id,
+        id=args.id or None,
         meta=args.meta or {},
         no_parent=args.no_parent,
         no_default_policy=args.no_default_policy,

@@ -124,7 +124,7 @@ def test_a_chain_of_tokens_has_an_end(api: Api):
 
 
 @pytest.mark.parametrize(
-    "text", ["hvs.mine", "hvb.mine", "s.mine", "b.mine", "a.b", "", "a b", "\u00fc", "x" * 257, "a\n"]
+    "text", ["hvs.mine", "hvb.mine", "s.mine", "b.mine", "a.b", "a b", "\u00fc", "x" * 257, "a\n"]
 )
 def test_a_token_of_ones_own_choosing_may_not_look_like_one_of_ours(api: Api, text: str):
     reply = api.ask("POST", "auth/token/create", {"id": text})
