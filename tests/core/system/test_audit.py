@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -155,6 +156,39 @@ def test_a_path_is_taken_once_and_unknown_types_are_refused(guarded, folder):
     assert below.body["errors"] == ["path already in use"]
     assert not (folder / "b.log").exists()
     assert guarded.ask("PUT", "sys/audit/c", {"type": "nonsense"}).status == 400
+
+
+def test_of_many_callers_who_enable_one_path_at_once_one_wins(guarded, folder):
+    def attempt(number):
+        caller = Api(guarded.server, guarded.token)
+        status = caller.ask("PUT", "sys/audit/a", enable(folder / f"{number}.log")).status
+        caller.close()
+        return status
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = sorted(pool.map(attempt, range(8)))
+    assert answers == [204] + [400] * 7
+    [entry] = guarded.data("GET", "sys/audit").values()
+    key = bytes.fromhex(guarded.data("GET", "sys/audit/a")["public_key"])
+    assert verify_file(entry["options"]["file_path"], key).intact
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": 5},
+        {"type": "file", "options": []},
+        {"type": "file", "options": {"file_path": 7}},
+        {"type": "file", "local": "perhaps"},
+        {"type": "file", "description": "x" * 5000},
+        {"type": "file", "unknown": 1},
+        {"type": "file", "options": {f"o{number}": "x" for number in range(65)}},
+    ],
+)
+def test_a_body_of_the_wrong_shape_is_refused_in_a_sentence(api, body):
+    reply = api.ask("PUT", "sys/audit/wrong", body)
+    assert reply.status == 400 and len(reply.body["errors"][0]) > 10
+    assert "wrong/" not in api.data("GET", "sys/audit")
 
 
 def test_a_disabled_device_gets_no_more_lines_and_its_chain_is_closed(guarded, folder):
