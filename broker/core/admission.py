@@ -83,17 +83,27 @@ class Admission:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
 
+    def known_way(self, runtime: Runtime, request: Request) -> tuple[Way, Transaction] | None:
+        """Return where a request goes, its transaction begun, if that is known and still holds."""
+        way = runtime.ways.get((request.namespace, request.path))
+        if way is None:
+            return None
+        tx = way.tenant.store.begin_now()
+        if tx is None or not tx.rely_on(way.reads):
+            return None
+        for store, reads in way.above:
+            if not store.holds(reads):
+                return None
+        return way, tx
+
     async def way(self, runtime: Runtime, request: Request) -> tuple[Way, Transaction]:
         """Return where a request goes and begin its transaction. Raises: NotFound for an unknown namespace."""
         way = runtime.ways.get((request.namespace, request.path))
         if way is not None:
-            tx = await way.tenant.store.begin()
-            if tx.rely_on(way.reads):
-                for store, reads in way.above:
-                    if not store.holds(reads):
-                        break
-                else:
-                    return way, tx
+            await way.tenant.store.begin()  # hears the news
+            known = self.known_way(runtime, request)
+            if known is not None:
+                return known
         return await self._find_way(runtime, request)
 
     async def _find_way(self, runtime: Runtime, request: Request) -> tuple[Way, Transaction]:
@@ -109,23 +119,26 @@ class Admission:
         runtime.ways[request.namespace, request.path] = way
         return way, tx
 
+    def known_session(self, request: Request, way: Way, tx: Transaction) -> Session | None:
+        """Return what the request's token stands for, if that is known and still holds."""
+        if request.token is None:
+            return None
+        tenant = way.tenant
+        session = tenant.sessions.get(request.token.reveal())
+        if session is None or self._clock() >= session.until:
+            return None
+        if session.home is tenant:
+            return session if tx.rely_on(session.reads) else None
+        return session if session.home.store.holds(session.reads) else None
+
     async def session(self, request: Request, way: Way, tx: Transaction, *, spend: bool = True) -> Session:
-        """Return what the request's token stands for, in its namespace or one above. Raises: PermissionDenied.
+        """Work out what the request's token stands for, in its namespace or one above. Raises: PermissionDenied.
 
         Without ``spend`` a limited token keeps its uses: for paths that only say what a token would reach.
         """
         if request.token is None:
             raise PermissionDenied
-        text = request.token.reveal()
-        tenant = way.tenant
-        session = tenant.sessions.get(text)
-        if session is not None and self._clock() < session.until:
-            if session.home is tenant:
-                if tx.rely_on(session.reads):
-                    return session
-            elif session.home.store.holds(session.reads):
-                return session
-        return await self._open_session(request, tenant, tx, text, spend=spend)
+        return await self._open_session(request, way.tenant, tx, request.token.reveal(), spend=spend)
 
     async def _open_session(
         self, request: Request, tenant: Tenant, tx: Transaction, text: str, *, spend: bool

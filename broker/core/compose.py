@@ -17,7 +17,6 @@ from broker.core.devices import Devices
 from broker.core.pipeline import ROOT_NAMESPACE, Core
 from broker.core.plugins import Catalog, builtin_version, load_catalog
 from broker.core.records import MountTable
-from broker.core.requests import Request
 from broker.core.routing import Registry, Router
 from broker.core.runtime import Runtime
 from broker.core.sealing import Node, SealState
@@ -32,7 +31,6 @@ from broker.core.tokens import TokenService
 from broker.plugin.context import Mount
 from broker.plugin.engine import Engine
 from broker.plugin.errors import ConfigError
-from broker.plugin.messages import Response
 from broker.plugin.paths import PathTable
 from broker.plugin.storage import Backend, Store
 from broker.storage.tenant import TenantStore
@@ -71,9 +69,6 @@ class Application:
             denials=self.denials,
             default_ttl=self.settings.default_lease_ttl,
         )
-
-    async def handle(self, request: Request) -> Response:
-        return await self.core.handle(request)
 
     def table_of(self, engine: Engine) -> PathTable:
         """Return an engine's compiled table, one per class."""

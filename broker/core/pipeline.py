@@ -160,7 +160,7 @@ class Core:
             tx = attempt.tx
             if tx.dirty:
                 await tx.commit()
-            elif not await tx.validate():
+            elif not tx.undisturbed and not await tx.validate():
                 raise TransactionConflict
         except (*_AGAIN, AuditFailed):
             raise
@@ -186,7 +186,10 @@ class Core:
 
     async def _authorise(self, runtime: Runtime, request: Request, attempt: Attempt) -> None:
         """Resolve the path, the caller and the permission, or raise. Fills ``attempt`` as far as it gets."""
-        way, tx = attempt.way, attempt.tx = await self._admission.way(runtime, request)
+        admission = self._admission
+        way, tx = attempt.way, attempt.tx = admission.known_way(runtime, request) or await admission.way(
+            runtime, request
+        )
         route, verb = way.route, request.verb
         entry = attempt.entry = entry_of(request, way.tenant.info, way.path, route)
         row = None if route is None else route.row
@@ -196,7 +199,9 @@ class Core:
             attempt.operation = operation
             attempt.context = self._bound_context(request, way, tx, None)
             return
-        session = await self._admission.session(request, way, tx, spend=access is True)
+        session = admission.known_session(request, way, tx) or await admission.session(
+            request, way, tx, spend=access is True
+        )
         attempt.session = session
         fill_caller(entry, session.found, request.token.reveal() if request.token is not None else "")
         context = attempt.context = self._bound_context(request, way, tx, session)

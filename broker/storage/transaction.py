@@ -178,6 +178,11 @@ class Transaction:
         self.rollback()
         return outcome.revision
 
+    @property
+    def undisturbed(self) -> bool:
+        """Whether nothing at all was announced in this tenant since the transaction began: then ``validate`` holds."""
+        return not self._store.moved(self._signal)
+
     async def validate(self) -> bool:
         """Tell whether everything read is still current, so that the reads make one consistent picture."""
         if not self._store.moved(self._signal):
