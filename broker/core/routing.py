@@ -60,7 +60,7 @@ class Registry:
         name, version = ALIASES.get(name, (name, (options or {}).get("version", "")))
         kinds = {v: kind for (t, n, v), kind in self._types.items() if t == table and n == name}
         if not kinds:
-            raise InvalidRequest(f'plugin not found in the catalog: "{name}"')
+            raise InvalidRequest(f'plugin not found in the catalog: "{name[:128]}"')
         wanted = version or min(kinds)
         if wanted not in kinds:
             raise InvalidRequest(f'"{name}" has no version "{wanted}"; versions: {", ".join(sorted(kinds))}')
