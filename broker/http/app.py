@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import falcon
@@ -29,7 +28,9 @@ from broker.plugin.secret import Secret
 from broker.plugin.verbs import Verb
 
 from .answers import encode, envelope, error_body
-from .strictjson import JsonLimits, parse_body
+from .errors import TookTooLong
+from .listener import CEREMONIES, ListenerRules, RuleBook, first
+from .strictjson import parse_body
 from .target import PREFIX, parse_namespace, parse_path, parse_query
 
 log = logging.getLogger("broker.http")
@@ -77,48 +78,69 @@ ON, OFF = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class EdgeSettings:
-    """Limits of a listener. Sizes in bytes, durations in seconds."""
-
-    max_body: int = 32 * 1024 * 1024
-    max_duration: float = 90.0
-    json: JsonLimits = field(default_factory=JsonLimits)
-
-
 class Edge:
     """Everything below ``/v1/``: one call per request, straight from the ASGI messages."""
 
-    def __init__(self, handle: Callable[[Request], Awaitable[Response]], settings: EdgeSettings) -> None:
+    def __init__(self, handle: Callable[[Request], Awaitable[Response]], book: RuleBook) -> None:
         self._handle = handle
-        self._settings = settings
+        self._book = book
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw = os.urandom(16).hex()
         request_id = f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-a{raw[17:20]}-{raw[20:]}"
+        rules = self._book.find(scope)
+        late = rules.lateness
+        task: Any = asyncio.current_task()
+        late.running[task] = late.tick
+        if late.timer is None:
+            late.start()
+        granted: Headers = ()
         try:
-            response = await self._handle(await self._read(scope, receive, request_id))
-            status, headers, body = _answer(request_id, response)
+            client = None
+            if rules.gated:
+                client, granted = rules.admit(scope)
+            if granted and scope["method"] == "OPTIONS":
+                status, headers, body = _preflight(rules, scope)
+            else:
+                request = await self._read(scope, receive, request_id, rules, client)
+                if "sys/" in request.path and CEREMONIES.search(request.path):
+                    late.running.pop(task, None)
+                response = await self._handle(request)
+                if rules.redacted:
+                    response = rules.redact(request.path, response)
+                status, headers, body = _answer(request_id, response)
         except BrokerError as error:
             status, body = error_body(error, request_id)
-            headers = JSON_HEADERS
+            headers = _error_headers(request_id)
             if isinstance(error, Tampered):
                 log.error("request.failed request_id=%s error=%s", request_id, error)
         except asyncio.CancelledError:
-            raise
+            if not late.expired(task):
+                raise
+            log.warning("request.cancelled request_id=%s after_seconds=%s", request_id, late.seconds)
+            status, body = error_body(TookTooLong(late.seconds), request_id)
+            headers = _error_headers(request_id)
         except Exception as error:
             # The traceback goes to the log without values: frames are named, locals are never printed.
             log.error(
                 "request.failed request_id=%s error=%s", request_id, type(error).__name__, exc_info=error
             )
-            status, headers = 500, JSON_HEADERS
+            status, headers = 500, _error_headers(request_id)
             body = encode({"errors": [f"internal error; request_id {request_id}"]}) + b"\n"
+        finally:
+            late.running.pop(task, None)
+        if granted:
+            headers = [*headers, *granted]
+        if rules.added is not None:
+            headers = [*headers, *rules.added(status)]
         if body:
             headers = [*headers, (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _read(self, scope: Scope, receive: Receive, request_id: str) -> Request:
+    async def _read(
+        self, scope: Scope, receive: Receive, request_id: str, rules: ListenerRules, client: str | None
+    ) -> Request:
         headers = _headers(scope["headers"])
         path = parse_path(scope["raw_path"])
         verb = VERBS.get(scope["method"])
@@ -134,7 +156,8 @@ class Edge:
             kind = headers.get("content-type", "")
             if verb is Verb.PATCH:
                 _check_patch_type(kind)
-            data = self._parse(kind, await self._body(headers, receive))
+            body = await _body(headers, receive, rules.max_body)
+            data = _parse(kind, body, rules)
         elif scope["query_string"]:
             verb, data = _from_query(verb, parse_query(scope["query_string"]))
         if verb in LISTING and not path.endswith("/"):
@@ -150,38 +173,49 @@ class Edge:
             data=data,
             token=token,
             headers=headers,
-            connection=_connection(scope),
+            connection=_connection(scope, client),
             wrap_ttl=_wrap_seconds(wrap) if wrap else None,
         )
 
-    def _parse(self, kind: str, body: bytes) -> Mapping[str, Any]:
-        """Read a body: JSON whatever its type says, as clients send it, unless it is a form and looks like one."""
-        if kind.startswith(FORM) and body[:1] not in (b"", b"{"):
-            return parse_query(body)
-        return parse_body(body, self._settings.json)
 
-    async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
-        """Read the body, stopping at the limit before it is buffered."""
-        limit = self._settings.max_body
-        length = headers.get("content-length", "")
-        if length.isascii() and length.isdigit() and int(length[:20]) > limit:
+def _parse(kind: str, body: bytes, rules: ListenerRules) -> Mapping[str, Any]:
+    """Read a body: JSON whatever its type says, as clients send it, unless it is a form and looks like one."""
+    if kind.startswith(FORM) and body[:1] not in (b"", b"{"):
+        return parse_query(body)
+    return parse_body(body, rules.json)
+
+
+async def _body(headers: Mapping[str, str], receive: Receive, limit: int) -> bytes:
+    """Read the body, stopping at the limit (in bytes) before it is buffered."""
+    length = headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length[:20]) > limit:
+        raise TooLarge(f"request body is larger than {limit} bytes")
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise InvalidRequest("the request ended before its body was complete")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
             raise TooLarge(f"request body is larger than {limit} bytes")
-        chunks: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise InvalidRequest("the request ended before its body was complete")
-            chunk = message.get("body", b"")
-            if not message.get("more_body", False):
-                size += len(chunk)
-                if size > limit:
-                    raise TooLarge(f"request body is larger than {limit} bytes")
-                return b"".join((*chunks, chunk)) if chunks else chunk
-            size += len(chunk)
-            if size > limit:
-                raise TooLarge(f"request body is larger than {limit} bytes")
-            chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join((*chunks, chunk)) if chunks else chunk
+        chunks.append(chunk)
+
+
+def _preflight(rules: ListenerRules, scope: Scope) -> tuple[int, Headers, bytes]:
+    """Answer a browser's question whether a page may send what it is about to."""
+    assert rules.cors is not None
+    allowed = first(scope["headers"], b"access-control-request-method")
+    status, headers = rules.cors.preflight(allowed)
+    return status, [NO_STORE, *headers, (b"content-length", b"0")], b""
+
+
+def _error_headers(request_id: str) -> Headers:
+    """Name the request, so that whoever was refused can ask why (``sys/policies/explain``)."""
+    return (*JSON_HEADERS, (b"x-request-id", request_id.encode()))
 
 
 def _answer(request_id: str, response: Response) -> tuple[int, Headers, bytes]:
@@ -225,11 +259,12 @@ def _wrap_seconds(text: str) -> float:
     return seconds
 
 
-def _connection(scope: Mapping[str, Any]) -> Connection:
+def _connection(scope: Mapping[str, Any], forwarded: str | None) -> Connection:
+    """The peer as the socket has it; ``forwarded`` is the client's address as a listed proxy gives it."""
     client = scope.get("client") or ("", 0)
     tls = (scope.get("extensions") or {}).get("tls")
-    chain = tuple(tls.get("client_cert_der_chain", ())) if tls else ()
-    return Connection(client[0], client[1] or 0, scope.get("scheme", "http"), chain)
+    chain = tuple(tls.get("client_cert_chain_der", ())) if tls else ()
+    return Connection(forwarded or client[0], client[1] or 0, scope.get("scheme", "http"), chain)
 
 
 def _from_query(verb: Verb, query: dict[str, str | list[str]]) -> tuple[Verb, dict[str, Any]]:
@@ -272,9 +307,10 @@ class BrokerApp(falcon.asgi.App):  # type: ignore[type-arg]
     WebSockets are ordinary Falcon routes.
     """
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge, book: RuleBook) -> None:
         super().__init__()
         self._edge = edge
+        self._book = book
         self.add_error_handler(Exception, _unhandled)
         self.add_sink(_not_found, r"/")
 
@@ -282,9 +318,21 @@ class BrokerApp(falcon.asgi.App):  # type: ignore[type-arg]
         if scope["type"] == "http" and scope["raw_path"].startswith(PREFIX):
             await self._edge(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            added = self._book.find(scope).added
+            await super().__call__(scope, receive, send if added is None else _adding(added, send))
 
 
-def create_edge(handle: Callable[[Request], Awaitable[Response]], settings: EdgeSettings) -> BrokerApp:
+def _adding(added: Callable[[int], Headers], send: Send) -> Send:
+    """Return a ``send`` that adds the listener's headers to an answer."""
+
+    async def send_more(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), *added(message["status"])]}
+        await send(message)
+
+    return send_more
+
+
+def create_edge(handle: Callable[[Request], Awaitable[Response]], book: RuleBook) -> BrokerApp:
     """Return the ASGI application around the pipeline's ``handle``."""
-    return BrokerApp(Edge(handle, settings))
+    return BrokerApp(Edge(handle, book), book)

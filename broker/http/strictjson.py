@@ -20,11 +20,15 @@ MAX_DIGITS = 4300
 
 @dataclass(frozen=True, slots=True)
 class JsonLimits:
-    """What a body may hold. ``max_tokens`` bounds structural characters, so memory stays proportional to the limit."""
+    """What a body may hold. ``max_tokens`` bounds structural characters, ``max_strings`` keys and values.
+
+    ``max_memory`` bounds an estimate of what the parsed body takes: its bytes, and 64 for each item and string.
+    """
 
     max_depth: int = 100
     max_tokens: int = 100_000
-    max_string: int = 1_048_576 * 16
+    max_strings: int = 1000
+    max_memory: int = 64 * 1024 * 1024
 
 
 class _Refused(ValueError):
@@ -63,11 +67,27 @@ _decoder = json.JSONDecoder(
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
-def _check_depth(body: bytes, limits: JsonLimits) -> None:
+ITEM_BYTES = 64
+"""Rough size of a Python object and its place in a dictionary or list."""
+
+
+def _check_size(body: bytes, limits: JsonLimits) -> None:
     """Refuse a body before any object is built from it."""
     opened = body.count(b"{") + body.count(b"[")
-    if opened + body.count(b",") > limits.max_tokens:
+    items = opened + body.count(b",")
+    if items > limits.max_tokens:
         raise _Refused(f"the body has more than {limits.max_tokens} items")
+    _check_depth(body, opened, limits)
+    strings = body.count(b'"') // 2
+    if strings > limits.max_strings and b'\\"' in body:
+        strings = sum(found[0][:1] == b'"' for found in _STRUCTURE.finditer(body))
+    if strings > limits.max_strings:
+        raise _Refused(f"the body has more than {limits.max_strings} strings")
+    if len(body) + ITEM_BYTES * (items + strings) > limits.max_memory:
+        raise _Refused(f"the body would take more than {limits.max_memory} bytes of memory")
+
+
+def _check_depth(body: bytes, opened: int, limits: JsonLimits) -> None:
     if opened <= limits.max_depth:
         return
     depth = 0
@@ -89,7 +109,7 @@ def parse_body(body: bytes, limits: JsonLimits) -> dict[str, Any]:
     if not body or body.isspace():
         return {}
     try:
-        _check_depth(body, limits)
+        _check_size(body, limits)
         value = _decoder.decode(body.decode("utf-8"))
         if b"\\u" in body:
             msgspec.json.encode(value)  # a lone surrogate is no text

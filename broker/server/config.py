@@ -3,9 +3,11 @@
 import dataclasses
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
+from broker.http.listener import ListenerRules, reserved
 from broker.plugin.errors import ConfigError
 from broker.server.convert import Mismatch, convert
 from broker.server.settings import AuditStanza, ListenerConfig, SealStanza, ServerConfig, StorageStanza
@@ -22,7 +24,7 @@ _MAX_WORKERS: Final = 128
 _IGNORED_NAMES: Final = """
     administrative_namespace_path cache_size detect_deadlocks disable_cache disable_clustering disable_indexing
     disable_performance_standby disable_printable_check disable_sealwrap disable_standby_reads
-    enable_response_header_hostname enable_response_header_raft_node_id enable_ui imprecise_lease_role_tracking
+    enable_response_header_raft_node_id enable_ui imprecise_lease_role_tracking
     license_path log_requests_level log_rotate_bytes log_rotate_duration log_rotate_max_files
     plugin_auto_download plugin_auto_register plugin_download_behavior plugin_file_permissions plugin_file_uid
     service_registration user_lockout
@@ -32,6 +34,16 @@ _IGNORED_LISTENER_NAMES: Final = """
     max_json_object_entry_count max_json_string_value_length profiling purpose role
     tls_prefer_server_cipher_suites
 """
+# Settings that are read but not acted on: these too are named where a file turns them on.
+_NOT_YET: Final = (
+    "ui",
+    "plugin_directory",
+    "plugins",
+    "telemetry",
+    "raw_storage_endpoint",
+    "introspection_endpoint",
+)
+_NOT_YET_IN_LISTENER: Final = ("unauthenticated_metrics_access",)
 _IGNORED: Final = frozenset(_IGNORED_NAMES.split())
 _IGNORED_IN_LISTENER: Final = frozenset(_IGNORED_LISTENER_NAMES.split())
 # Stanzas with a class of their own, or with a meaning that the type alone does not give.
@@ -121,12 +133,15 @@ class _Draft:
             )
         if not self.listeners:
             raise ConfigError(f'{self.file}: expected a listener stanza, like: listener "tcp" {{ ... }}')
+        default = (
+            self.values.get("default_max_request_duration") or ServerConfig().default_max_request_duration
+        )
         return ServerConfig(
-            listeners=tuple(self.listeners),
+            listeners=tuple(_with_duration(entry, default) for entry in self.listeners),
             storage=self.storage,
             seals=tuple(self.seals),
             audit=tuple(self.audit),
-            ignored=tuple(self.ignored),
+            ignored=(*self.ignored, *(key for key in _NOT_YET if self.values.get(key))),
             **self.values,
         )
 
@@ -144,6 +159,8 @@ class _Draft:
                 self._fail(line, "expected an address: the path of the socket")
             config = ListenerConfig(kind="unix" if label == "unix" else "tcp", **values)
             self._check_listener(config, line, {entry.key: entry.line for entry in body.entries})
+            self.ignored += [key for key in _NOT_YET_IN_LISTENER if getattr(config, key)]
+            self.ignored += _reserved_headers(config)
             self.listeners.append(config)
 
     def _lift_telemetry(self, body: Object) -> Object:
@@ -176,6 +193,19 @@ class _Draft:
             fail("tls_disable_client_certs", "expected client certificates to be either required or disabled")
         if config.tls_min_version > config.tls_max_version:
             fail("tls_min_version", "expected tls_min_version not above tls_max_version")
+        if config.cors_enabled and not config.cors_allowed_origins:
+            fail("cors_enabled", "expected cors_allowed_origins, the origins whose pages may call")
+        for key in ("x_forwarded_for_authorized_addrs", "custom_response_headers"):
+            if key in lines:
+                self._check_edge(config, key, lines[key])
+
+    def _check_edge(self, config: ListenerConfig, key: str, line: int) -> None:
+        """Have the edge look at a setting that only it understands."""
+        alone = ListenerConfig(**{key: getattr(config, key)})
+        try:
+            ListenerRules(alone)
+        except ConfigError as error:
+            self._fail(line, str(error))
 
     def _add_storage(self, entry: Entry) -> None:
         stanzas = list(self._labelled(entry, 'a storage type, like: storage "sqlite" { ... }'))
@@ -273,6 +303,19 @@ class _Draft:
 
     def _fail(self, line: int, expected: str) -> NoReturn:
         raise ConfigError(f"{self.file}:{line}: {expected}")
+
+
+def _with_duration(listener: ListenerConfig, default: timedelta) -> ListenerConfig:
+    """Fill in how long requests may take where the listener does not say."""
+    if listener.max_request_duration:
+        return listener
+    return dataclasses.replace(listener, max_request_duration=default)
+
+
+def _reserved_headers(listener: ListenerConfig) -> list[str]:
+    """Name the configured headers that are the server's own, and so left out."""
+    tables = [table for table in listener.custom_response_headers.values() if isinstance(table, Mapping)]
+    return [f"custom_response_headers {name}" for table in tables for name in table if reserved(name)]
 
 
 def _option(value: object) -> str:

@@ -44,7 +44,7 @@ class ListenerConfig:
     tls_disable_client_certs: bool = False
 
     max_request_size: int = 32 * 1024 * 1024
-    max_request_duration: timedelta = timedelta(seconds=90)
+    max_request_duration: timedelta = timedelta(0)  # 0: default_max_request_duration
     max_request_json_memory: int = 64 * 1024 * 1024
     max_request_json_strings: int = 1000
     http_read_header_timeout: timedelta = timedelta(seconds=10)
@@ -57,6 +57,7 @@ class ListenerConfig:
     x_forwarded_for_reject_not_authorized: bool = True
     x_forwarded_for_reject_not_present: bool = True
 
+    require_request_header: bool = False
     redact_addresses: bool = False
     redact_cluster_name: bool = False
     redact_version: bool = False
@@ -65,6 +66,7 @@ class ListenerConfig:
     unauthenticated_metrics_access: bool = False
     cors_enabled: bool = False
     cors_allowed_origins: tuple[str, ...] = ()
+    cors_allowed_headers: tuple[str, ...] = ()
     custom_response_headers: Mapping[str, Any] = field(default_factory=dict)
 
     socket_mode: FileMode | None = None
@@ -121,6 +123,7 @@ class ServerConfig:
     cluster_addr: str = ""
     api_addr: str = ""
     ui: bool = False
+    enable_response_header_hostname: bool = False
 
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     max_connections: int = 20_000  # per worker

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from broker.core.requests import Request
-from broker.http.app import EdgeSettings, create_edge
+from broker.http.app import create_edge
+from broker.http.listener import RuleBook
 from broker.plugin.errors import BrokerError, Conflict, NotFound, Tampered
 from broker.plugin.messages import Response
 from broker.plugin.verbs import Verb
+from broker.server.settings import ListenerConfig
 
 
 @dataclass
@@ -33,7 +35,7 @@ class Edge:
 
     reply: Any = field(default_factory=lambda: Response(data={"ok": True}))
     asked: list[Request] = field(default_factory=list)
-    settings: EdgeSettings = field(default_factory=EdgeSettings)
+    listener: ListenerConfig = field(default_factory=ListenerConfig)
 
     async def handle(self, request: Request) -> Response:
         self.asked.append(request)
@@ -65,7 +67,7 @@ class Edge:
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
 
-        await create_edge(self.handle, self.settings)(scope, receive, send)
+        await create_edge(self.handle, RuleBook(other=self.listener))(scope, receive, send)
         start, *rest = sent
         return Answer(start["status"], dict(start["headers"]), b"".join(m.get("body", b"") for m in rest))
 
@@ -206,7 +208,7 @@ async def test_a_patch_says_that_it_is_a_merge_patch(edge: Edge, kind: str | Non
 
 @pytest.mark.parametrize("announced", [True, False])
 async def test_a_body_over_the_limit_is_refused_before_it_is_kept(announced: bool):
-    edge = Edge(settings=EdgeSettings(max_body=1000))
+    edge = Edge(listener=ListenerConfig(max_request_size=1000))
     body = b'{"a": "' + b"x" * 1200 + b'"}'
     headers = [("Content-Length", str(len(body)))] if announced else []
     answer = await edge.send("POST", "/v1/a", headers, body, chunk=100)

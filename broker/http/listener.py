@@ -1,0 +1,227 @@
+"""What a listener's stanza asks of the edge, worked out once when the worker starts.
+
+A request finds its listener's rules by one look-up; a rule that is not configured costs nothing more than a ``None``.
+"""
+
+import re
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from broker.http.cors import Cors
+from broker.http.errors import PreconditionFailed
+from broker.http.forwarded import ForwardedFor
+from broker.http.lateness import Lateness
+from broker.http.strictjson import JsonLimits
+from broker.plugin.errors import ConfigError, PermissionDenied
+from broker.plugin.messages import Plain, Response
+from broker.server.settings import ListenerConfig, ServerConfig
+
+Headers = Sequence[tuple[bytes, bytes]]
+Scope = Mapping[str, Any]
+
+DEFAULT_SIZE = 32 * 1024 * 1024
+DEFAULT_MEMORY = 64 * 1024 * 1024
+DEFAULT_STRINGS = 1000
+HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+
+RESERVED = frozenset(
+    (
+        "cache-control",
+        "connection",
+        "content-length",
+        "content-type",
+        "date",
+        "transfer-encoding",
+        "x-request-id",
+    )
+)
+"""Headers that the server sets itself."""
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_VALUE = re.compile(r"[\x20-\x7e\x80-\xff]*")
+_STATUS = re.compile(r"default|[1-5]xx|[1-5][0-9][0-9]", re.ASCII)
+
+CEREMONIES = re.compile(
+    r"(?:^|/)sys/(?:init|unseal|seal|rekey|generate-root|rotate|step-down|namespaces|remount)(?:[/-]|$)"
+)
+"""Steps that are more than one transaction: never cancelled halfway."""
+
+_REDACTED = {
+    "redact_version": ("version",),
+    "redact_cluster_name": ("cluster_name",),
+    "redact_addresses": ("leader_address", "leader_cluster_address"),
+}
+_STATUS_PATHS = frozenset(("sys/health", "sys/seal-status", "sys/leader", "sys/unseal"))
+
+
+class ResponseHeaders:
+    """Headers that every answer carries, by its status."""
+
+    def __init__(self, always: Headers = (), custom: Mapping[str, Any] | None = None) -> None:
+        """``custom`` as in the file: ``default``, ``4xx`` or ``404`` to names to lists of values. Raises: ConfigError."""
+        self._always = tuple(always)
+        self._custom = {str(key): _lines(str(key), table) for key, table in (custom or {}).items()}
+        self._known: dict[int, Headers] = {}
+
+    def of(self, status: int) -> Headers:
+        """Return the headers for a status. The more specific of two settings for the same header counts."""
+        found = self._known.get(status)
+        if found is None:
+            merged: dict[bytes, bytes] = dict(self._always)
+            for key in ("default", f"{status // 100}xx", str(status)):
+                merged.update(self._custom.get(key, ()))
+            found = self._known[status] = tuple(merged.items())
+        return found
+
+
+def _lines(status: str, table: Any) -> Headers:
+    """Return one status's headers as they are sent; values of one name are joined as the peer joins them."""
+    if not _STATUS.fullmatch(status) or not isinstance(table, Mapping):
+        raise ConfigError(
+            'expected custom_response_headers to be like: "default" = { "X-Name" = ["value"] }, '
+            'by "default", "4xx" or "404"'
+        )
+    lines = []
+    for name, values in table.items():
+        texts = [values] if isinstance(values, str) else values
+        if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+            raise ConfigError(f"expected the header {name!r} to be a list of strings")
+        value = "; ".join(texts)
+        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+            raise ConfigError(f"expected {name!r} and its values to be fit for an HTTP header")
+        if not reserved(name):
+            lines.append((name.lower().encode(), value.encode("latin-1")))
+    return tuple(lines)
+
+
+def reserved(name: str) -> bool:
+    """Tell whether a header is the server's own, so that a configured one is left out."""
+    return name.lower().startswith("x-vault-") or name.lower() in RESERVED
+
+
+class ListenerRules:
+    """One listener's rules. Sizes in bytes. ``None`` stands for a rule that is not configured."""
+
+    __slots__ = (
+        "added",
+        "cors",
+        "forwarded",
+        "gated",
+        "json",
+        "lateness",
+        "listener",
+        "max_body",
+        "redacted",
+        "require_header",
+    )
+
+    def __init__(self, listener: ListenerConfig, *, duration: float = 90.0, hostname: str = "") -> None:
+        """Raises: ConfigError for headers or networks that mean nothing."""
+        self.listener = listener
+        self.max_body = listener.max_request_size or DEFAULT_SIZE
+        self.json = JsonLimits(
+            max_strings=listener.max_request_json_strings or DEFAULT_STRINGS,
+            max_memory=listener.max_request_json_memory or DEFAULT_MEMORY,
+        )
+        self.lateness = Lateness(listener.max_request_duration.total_seconds() or duration)
+        self.forwarded = _forwarded(listener)
+        self.cors = (
+            Cors(listener.cors_allowed_origins, listener.cors_allowed_headers)
+            if listener.cors_enabled
+            else None
+        )
+        self.require_header = listener.require_request_header
+        self.gated = bool(self.forwarded or self.cors or self.require_header)
+        self.added = _added(listener, hostname)
+        self.redacted = tuple(
+            field for key, fields in _REDACTED.items() if getattr(listener, key) for field in fields
+        )
+
+    def admit(self, scope: Scope) -> tuple[str | None, Headers]:
+        """Judge a request by its head; called only where ``gated``.
+
+        Returns the client's address if a listed proxy names it, and headers for the answer.
+        Raises: PreconditionFailed, PermissionDenied, InvalidRequest.
+        """
+        raw: list[tuple[bytes, bytes]] = scope["headers"]
+        client = None
+        if self.forwarded is not None:
+            values = [value.decode("latin-1") for name, value in raw if name == b"x-forwarded-for"]
+            client = self.forwarded.client((scope.get("client") or ("",))[0], values)
+        if self.cors is not None:
+            origin = first(raw, b"origin")
+            if origin:
+                if not self.cors.allows(origin):
+                    raise PermissionDenied("origin not allowed")
+                return client, self.cors.granted(origin)
+        if self.require_header and [value for name, value in raw if name == b"x-vault-request"] != [b"true"]:
+            raise PreconditionFailed("missing 'X-Vault-Request' header")
+        return client, ()
+
+    def redact(self, path: str, response: Response) -> Response:
+        """Leave out of a status page what this listener does not tell."""
+        plain = response.plain
+        if path in _STATUS_PATHS and plain is not None and isinstance(plain.body, dict):
+            hidden = {name: "" for name in self.redacted if name in plain.body}
+            response.plain = Plain({**plain.body, **hidden}, plain.status)
+        return response
+
+
+def first(raw: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes:
+    """Return a header's first value, empty if there is none."""
+    return next((value for name, value in raw if name == wanted), b"")
+
+
+def _forwarded(listener: ListenerConfig) -> ForwardedFor | None:
+    if not listener.x_forwarded_for_authorized_addrs:
+        return None
+    try:
+        return ForwardedFor(
+            listener.x_forwarded_for_authorized_addrs,
+            hop_skips=listener.x_forwarded_for_hop_skips,
+            reject_not_authorized=listener.x_forwarded_for_reject_not_authorized,
+            reject_not_present=listener.x_forwarded_for_reject_not_present,
+        )
+    except ValueError as error:
+        raise ConfigError(f"expected x_forwarded_for_authorized_addrs to be IP networks: {error}") from error
+
+
+def _added(listener: ListenerConfig, hostname: str) -> Callable[[int], Headers] | None:
+    always = [HSTS] if listener.tls else []
+    if hostname:
+        always.append((b"x-vault-hostname", hostname.encode("ascii", "replace")))
+    if not always and not listener.custom_response_headers:
+        return None
+    return ResponseHeaders(always, listener.custom_response_headers).of
+
+
+class RuleBook:
+    """The rules of all listeners. A connection brings its listener's settings along in the ASGI scope."""
+
+    def __init__(self, rules: Sequence[ListenerRules] = (), *, other: ListenerConfig | None = None) -> None:
+        """``other`` is for requests that come from no listener of ours."""
+        self._rules = tuple(rules)
+        self._other = ListenerRules(other or ListenerConfig())
+        # By identity: comparing settings field by field for each request would cost more than the rules save.
+        self._by_id = {id(entry.listener): entry for entry in rules}
+        self._kept: list[object] = []  # so that no other object gets a known id
+
+    @classmethod
+    def of(cls, config: ServerConfig) -> "RuleBook":
+        """Return the rules of a server's listeners. Raises: ConfigError."""
+        hostname = socket.gethostname() if config.enable_response_header_hostname else ""
+        duration = config.default_max_request_duration.total_seconds() or 90.0
+        return cls([ListenerRules(entry, duration=duration, hostname=hostname) for entry in config.listeners])
+
+    def find(self, scope: Scope) -> ListenerRules:
+        """Return the rules that a request falls under."""
+        listener = scope.get("broker.listener")
+        return self._by_id.get(id(listener)) or self._learn(listener)
+
+    def _learn(self, listener: object) -> ListenerRules:
+        if listener is None:
+            return self._other
+        found = next((entry for entry in self._rules if entry.listener == listener), self._other)
+        self._kept.append(listener)
+        self._by_id[id(listener)] = found
+        return found
