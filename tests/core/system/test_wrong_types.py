@@ -1,0 +1,132 @@
+"""Every field of every path, given what it is not: a 4xx that names the field and never the value, and no internal error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from urllib.parse import urlencode
+
+import pytest
+
+from broker.core.plugins import load_catalog
+from broker.core.system.engine import SystemEngine
+from broker.plugin.context import Mount
+from broker.plugin.paths import Operation
+from broker.plugin.verbs import Verb
+from tests.core.system.conftest import Api
+from tests.fixtures.servers import dev_server
+from tests.peer.client import Client, Reply
+
+CANARY = "hunter2-" + "x" * 64
+ODD = [
+    None,
+    True,
+    1,
+    -1,
+    0.5,
+    "",
+    CANARY,
+    [],
+    [[]],
+    [None],
+    [CANARY],
+    [{CANARY: 1}],
+    {},
+    {CANARY: {CANARY: []}},
+    10**30,
+    1e300,
+    "\u0661",
+    "x" * 1_048_577,
+    {"a": None},
+    "../../x",
+    "root\n",
+]
+METHODS = {
+    Verb.READ: "GET",
+    Verb.CREATE: "POST",
+    Verb.UPDATE: "PUT",
+    Verb.PATCH: "PATCH",
+    Verb.DELETE: "DELETE",
+    Verb.LIST: "LIST",
+    Verb.SCAN: "SCAN",
+}
+# They hold no secret, and an answer that did not say which name or line it means would help nobody.
+POINTED_AT = {"type", "plugin_name", "plugin_version", "from", "to", "policy", "rules", "custom_metadata"}
+# They stop the node or begin what would change how every other test finds it.
+LEFT_OUT = {"sys/seal", "sys/step-down", "sys/init", "sys/rotate/root"}
+
+
+def rows() -> Iterator[tuple[str, Verb, Operation]]:
+    yield from _operations("sys/", SystemEngine.PATHS)
+    catalog = load_catalog()
+    for table, kinds in (("", catalog.engines), ("auth/", catalog.auth_methods)):
+        for kind in kinds:
+            mount = Mount(
+                path="x/", type=kind.name, uuid="x", accessor="x", options={"version": kind.version}
+            )
+            prefix = {"kv1": "odd1/", "kv2": "odd2/"}.get(kind.name + kind.version, f"{table}{kind.name}/")
+            yield from _operations(prefix, kind.build(mount, **dict.fromkeys(kind.needs)).PATHS)
+
+
+def _operations(prefix: str, paths) -> Iterator[tuple[str, Verb, Operation]]:
+    for row in paths:
+        for verb, operation in row.operations.items():
+            if prefix + row.template not in LEFT_OUT:
+                yield prefix + row.template, verb, operation
+
+
+ROWS = [pytest.param(*row, id=f"{row[1]}-{row[0]}") for row in rows()]
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory) -> Iterator[Api]:
+    """A dev server of this module's own: what is asked here begins ceremonies and changes settings."""
+    server = dev_server("broker", tmp_path_factory.mktemp("odd"), "odd")
+    api = Api(server)
+    for version in ("1", "2"):
+        api.done("POST", f"sys/mounts/odd{version}", {"type": "kv", "options": {"version": version}})
+    yield api
+    api.close()
+    server.stop()
+
+
+def _target(template: str, operation: Operation) -> tuple[str, list[str]]:
+    """The path with a name in every gap, and the names of the fields that come in the body."""
+    names = {field.name for field in operation.inputs}
+    for name in list(names):
+        for gap in (f"{{{name}}}", f"{{{name}:path}}"):
+            if gap in template:
+                template = template.replace(gap, "odd")
+                names.discard(name)
+    return template, sorted(names)
+
+
+def _ask(client: Client, verb: Verb, path: str, token: str, fields: dict[str, object]) -> Reply:
+    headers = {"X-Vault-Token": token}
+    if verb not in (Verb.CREATE, Verb.UPDATE, Verb.PATCH):
+        query = urlencode({name: str(value) for name, value in fields.items() if value is not None})
+        return client.send(METHODS[verb], f"/v1/{path}?{query[:8000]}", headers, None)
+    headers["Content-Type"] = "application/merge-patch+json" if verb is Verb.PATCH else "application/json"
+    return client.send(METHODS[verb], f"/v1/{path}", headers, json.dumps(fields).encode())
+
+
+@pytest.mark.parametrize(("template", "verb", "operation"), ROWS)
+def test_no_value_of_a_field_is_an_internal_error_or_an_echo(
+    odd: Api, template: str, verb: Verb, operation: Operation
+):
+    path, names = _target(template, operation)
+    token = odd.ask("POST", "auth/token/create", {}).body["auth"]["client_token"]
+    client = Client(odd.server.address)
+    try:
+        for name in names:
+            for value in ODD:
+                reply = _ask(client, verb, path, token, {name: value})
+                assert reply.status < 500, (path, name, str(value)[:80], reply)
+                if reply.status >= 400 and name not in POINTED_AT:
+                    assert CANARY.encode() not in reply.raw, (path, name, reply)
+        everything = _ask(client, verb, path, token, dict.fromkeys(names, CANARY))
+        assert everything.status < 500, (path, everything)
+        alive = odd.ask("GET", "auth/token/lookup-self", token=token).status == 200
+        assert alive or "revoke" in path, "the token died on the way, so nothing was tried"
+    finally:
+        client.close()
