@@ -105,7 +105,7 @@ def at_root(ctx: Context) -> None:
 
 @contextmanager
 def counted(node: Node, ctx: Context) -> Iterator[None]:
-    """Count the shares and nonces that are refused, per source and over all workers.
+    """Count the shares that are refused, per source and over all workers.
 
     Past the limit a refusal says no more which check failed. A genuine share is never refused for what others on
     the same address did: flooding the ceremony does not stop it.

@@ -5,15 +5,17 @@ import asyncio
 import pytest
 
 from broker.core.requests import Request
+from broker.core.system.ceremony import NEXT_ROOT_KEY, settle_root_key
 from broker.plugin.errors import InsufficientStorage, InvalidRequest
 from broker.plugin.secret import Secret
 from broker.plugin.verbs import Verb
+from broker.server.nodepage import NodePage
 from tests.core.seal.conftest import TWO_OF_THREE, wait_until
 
 
 async def ask(worker, verb, path, **data):
     request = Request("1", verb, path, data=data, token=Secret("root"))
-    response = await worker.handle(request)
+    response = await worker.core.handle(request)
     return response.plain.body if response.plain else response.data
 
 
@@ -86,3 +88,22 @@ async def test_a_root_key_whose_worker_died_is_taken_over_by_the_others(workers_
     await asyncio.to_thread(wait_until, lambda: node.root_key() != before)
     await ask(two, Verb.UPDATE, "sys/rotate")
     assert (await ask(one, Verb.READ, "sys/key-status"))["term"] == 2
+
+
+async def test_a_root_key_that_was_never_stored_is_never_taken_over(workers_of):
+    one, _ = await workers_of(one_node=True)
+    before = one.node.root_key()
+    one.node.write_ceremony(NEXT_ROOT_KEY, bytes(32))
+    await settle_root_key(one.seal_state)
+    assert one.node.root_key() == before
+    await ask(one, Verb.UPDATE, "sys/rotate")
+
+
+def test_a_root_key_that_arrives_after_the_seal_opens_nothing():
+    node = NodePage(lock_memory=False)
+    node.install_root_key(b"1" * 32)
+    node.wipe()
+    node.replace_root_key(b"2" * 32)
+    assert node.root_key() is None
+    with pytest.raises(ValueError, match="32 bytes"):
+        node.replace_root_key(b"short")

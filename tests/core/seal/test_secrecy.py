@@ -47,10 +47,10 @@ async def test_a_worker_that_nobody_asks_forgets_its_plaintext_too(workers_of):
     busy, idle = await workers_of(one_node=True)
     for worker in (busy, idle):
         request = Request("1", Verb.READ, "sys/mounts", token=Secret("root"))
-        await worker.handle(request)
+        await worker.core.handle(request)
     runtime = idle.seal_state.current()
     assert runtime is not None
     cache = runtime.tenants.root.store.cache
     assert cache.entries
-    await busy.handle(Request("2", Verb.UPDATE, "sys/seal", token=Secret("root")))
+    await busy.core.handle(Request("2", Verb.UPDATE, "sys/seal", token=Secret("root")))
     await asyncio.to_thread(wait_until, lambda: not cache.entries)
