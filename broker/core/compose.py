@@ -174,9 +174,6 @@ def _settings(config: Any, seal_type: str) -> CoreSettings:
         unauthenticated_generate_root=any(
             not item.disable_unauthed_generate_root_endpoints for item in listeners
         ),
-        redact_version=any(item.redact_version for item in listeners),
-        redact_cluster_name=any(item.redact_cluster_name for item in listeners),
-        redact_addresses=any(item.redact_addresses for item in listeners),
         raw_storage=config.raw_storage_endpoint,
         introspection=config.introspection_endpoint,
     )

@@ -23,9 +23,6 @@ class CoreSettings:
     unsafe_audit: bool = False
     unauthenticated_rekey: bool = False
     unauthenticated_generate_root: bool = False
-    redact_version: bool = False
-    redact_cluster_name: bool = False
-    redact_addresses: bool = False
     raw_storage: bool = False
     introspection: bool = False
     broker_version: str = broker.__version__

@@ -6,6 +6,7 @@ LIST and SCAN arrive as they are. Nothing here decides who may do what.
 import asyncio
 import logging
 import os
+from asyncio import current_task
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
@@ -88,12 +89,13 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw = os.urandom(16).hex()
         request_id = f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-a{raw[17:20]}-{raw[20:]}"
-        rules = self._book.find(scope)
+        # The same as ``find``, without the call: this is every request's way.
+        rules = self._book.by_id.get(id(scope.get("broker.listener"))) or self._book.find(scope)
         late = rules.lateness
-        task: Any = asyncio.current_task()
-        late.running[task] = late.tick
         if late.timer is None:
             late.start()
+        task: Any = current_task(late.loop)
+        late.running[task] = late.tick
         granted: Headers = ()
         try:
             client = None

@@ -17,12 +17,12 @@ TICKS = 10
 class Lateness:
     """The requests under way on a listener and how long they may take, ``seconds``.
 
-    ``running`` maps a task to the tick it began in. A caller enters it by ``running[task] = tick`` (calling ``start``
-    if ``timer`` is ``None``), and takes it out by ``running.pop(task)`` before it sends the first byte: nothing is
-    cancelled from then on.
+    ``running`` maps a task to the tick it began in. A caller calls ``start`` if ``timer`` is ``None``, enters its task by
+    ``running[task] = tick``, and takes it out by ``running.pop(task)`` before it sends the first byte: it is not
+    cancelled from then on. ``loop`` is there once started; asking it for the task is much the quicker way.
     """
 
-    __slots__ = ("_allowed", "_expired", "_interval", "_loop", "running", "seconds", "tick", "timer")
+    __slots__ = ("_allowed", "_expired", "_interval", "loop", "running", "seconds", "tick", "timer")
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -32,11 +32,12 @@ class Lateness:
         self.running: dict[asyncio.Task[Any], int] = {}
         self.tick = 0
         self.timer: asyncio.TimerHandle | None = None
+        self.loop: asyncio.AbstractEventLoop
 
     def start(self) -> None:
         """Let the clock run, on the running loop."""
-        self._loop = asyncio.get_running_loop()
-        self.timer = self._loop.call_later(self._interval, self._sweep)
+        self.loop = asyncio.get_running_loop()
+        self.timer = self.loop.call_later(self._interval, self._sweep)
 
     def expired(self, task: "asyncio.Task[Any]") -> bool:
         """Tell whether it was this clock that cancelled the task, and take the cancellation back if so."""
@@ -59,6 +60,6 @@ class Lateness:
             self._expired.add(task)
             task.cancel()
         if self.running:
-            self.timer = self._loop.call_later(self._interval, self._sweep)
+            self.timer = self.loop.call_later(self._interval, self._sweep)
         else:
             self.timer = None

@@ -203,7 +203,7 @@ class RuleBook:
         self._rules = tuple(rules)
         self._other = ListenerRules(other or ListenerConfig())
         # By identity: comparing settings field by field for each request would cost more than the rules save.
-        self._by_id = {id(entry.listener): entry for entry in rules}
+        self.by_id = {id(entry.listener): entry for entry in rules}
         self._kept: list[object] = []  # so that no other object gets a known id
 
     @classmethod
@@ -216,12 +216,12 @@ class RuleBook:
     def find(self, scope: Scope) -> ListenerRules:
         """Return the rules that a request falls under."""
         listener = scope.get("broker.listener")
-        return self._by_id.get(id(listener)) or self._learn(listener)
+        return self.by_id.get(id(listener)) or self._learn(listener)
 
     def _learn(self, listener: object) -> ListenerRules:
         if listener is None:
             return self._other
         found = next((entry for entry in self._rules if entry.listener == listener), self._other)
         self._kept.append(listener)
-        self._by_id[id(listener)] = found
+        self.by_id[id(listener)] = found
         return found

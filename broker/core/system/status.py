@@ -101,10 +101,10 @@ async def describe(parts: Parts) -> dict[str, Any]:
     settings = parts.settings
     known = await cluster(parts)
     about = About(
-        version="" if settings.redact_version else VERSION,
+        version=VERSION,
         commit_date="",
         storage_type=settings.storage_type,
-        cluster_name="" if settings.redact_cluster_name else known.cluster_name,
+        cluster_name=known.cluster_name,
         cluster_id=known.cluster_id,
     )
     return seal_status(
@@ -135,7 +135,7 @@ async def read_health(system: SystemBase, ctx: Context, args: Health) -> Plain:
         "replication_performance_mode": "unknown" if sealed else "disabled",
         "replication_dr_mode": "unknown" if sealed else "disabled",
         "server_time_utc": int(time.time()),
-        "version": "" if system.parts.settings.redact_version else VERSION,
+        "version": VERSION,
     }
     if known.cluster_id:
         body |= {"cluster_name": known.cluster_name, "cluster_id": known.cluster_id}
