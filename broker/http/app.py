@@ -107,6 +107,7 @@ class Edge:
                 request = await self._read(scope, receive, request_id, rules, client)
                 if "sys/" in request.path and CEREMONIES.search(request.path):
                     late.running.pop(task, None)
+                    rules.check_ceremony(request.path)
                 response = await self._handle(request)
                 if rules.redacted:
                     response = rules.redact(request.path, response)

@@ -51,7 +51,11 @@ _REDACTED = {
     "redact_cluster_name": ("cluster_name",),
     "redact_addresses": ("leader_address", "leader_cluster_address"),
 }
-_STATUS_PATHS = frozenset(("sys/health", "sys/seal-status", "sys/leader", "sys/unseal"))
+_STATUS_PATHS = ("sys/health", "sys/seal-status", "sys/leader", "sys/unseal")
+_CEREMONY_KEYS = {
+    "disable_unauthed_rekey_endpoints": "rekey",
+    "disable_unauthed_generate_root_endpoints": "generate-root",
+}
 
 
 class ResponseHeaders:
@@ -104,6 +108,7 @@ class ListenerRules:
 
     __slots__ = (
         "added",
+        "closed",
         "cors",
         "forwarded",
         "gated",
@@ -115,8 +120,16 @@ class ListenerRules:
         "require_header",
     )
 
-    def __init__(self, listener: ListenerConfig, *, duration: float = 90.0, hostname: str = "") -> None:
-        """Raises: ConfigError for headers or networks that mean nothing."""
+    def __init__(
+        self,
+        listener: ListenerConfig,
+        *,
+        duration: float = 90.0,
+        hostname: str = "",
+        closed: Sequence[str] = (),
+    ) -> None:
+        """``closed`` names ceremonies that are not served here. Raises: ConfigError for headers or networks that mean nothing."""
+        self.closed = tuple(closed)
         self.listener = listener
         self.max_body = listener.max_request_size or DEFAULT_SIZE
         self.json = JsonLimits(
@@ -158,10 +171,18 @@ class ListenerRules:
             raise PreconditionFailed("missing 'X-Vault-Request' header")
         return client, ()
 
+    def check_ceremony(self, path: str) -> None:
+        """Refuse a ceremony that another listener takes part in without a token, and this one does not.
+
+        Raises: PermissionDenied. Nobody would ask for the token here either: what a path asks for holds for the node.
+        """
+        if any(f"sys/{name}" in path for name in self.closed):
+            raise PermissionDenied("this ceremony is served on another listener")
+
     def redact(self, path: str, response: Response) -> Response:
         """Leave out of a status page what this listener does not tell."""
         plain = response.plain
-        if path in _STATUS_PATHS and plain is not None and isinstance(plain.body, dict):
+        if path.endswith(_STATUS_PATHS) and plain is not None and isinstance(plain.body, dict):
             hidden = {name: "" for name in self.redacted if name in plain.body}
             response.plain = Plain({**plain.body, **hidden}, plain.status)
         return response
@@ -195,6 +216,15 @@ def _added(listener: ListenerConfig, hostname: str) -> Callable[[int], Headers] 
     return ResponseHeaders(always, listener.custom_response_headers).of
 
 
+def _closed(listener: ListenerConfig, everybody: Sequence[ListenerConfig]) -> list[str]:
+    """Return the ceremonies that are open to all elsewhere, but not on this listener."""
+    return [
+        name
+        for key, name in _CEREMONY_KEYS.items()
+        if getattr(listener, key) and not all(getattr(other, key) for other in everybody)
+    ]
+
+
 class RuleBook:
     """The rules of all listeners. A connection brings its listener's settings along in the ASGI scope."""
 
@@ -211,7 +241,14 @@ class RuleBook:
         """Return the rules of a server's listeners. Raises: ConfigError."""
         hostname = socket.gethostname() if config.enable_response_header_hostname else ""
         duration = config.default_max_request_duration.total_seconds() or 90.0
-        return cls([ListenerRules(entry, duration=duration, hostname=hostname) for entry in config.listeners])
+        return cls(
+            [
+                ListenerRules(
+                    entry, duration=duration, hostname=hostname, closed=_closed(entry, config.listeners)
+                )
+                for entry in config.listeners
+            ]
+        )
 
     def find(self, scope: Scope) -> ListenerRules:
         """Return the rules that a request falls under."""
