@@ -9,6 +9,7 @@ from broker.core.system import (
     mounts,
     namespaces,
     openapi,
+    opening,
     plugins,
     policies,
     rekey,
@@ -27,6 +28,7 @@ class SystemEngine(SystemBase):
 
     PATHS = (
         *status.PATHS,
+        *opening.PATHS,
         *rotation.PATHS,
         *rekey.paths(),
         *generate_root.paths(),

@@ -1,32 +1,26 @@
-"""What a node tells of itself without a token, sealed or not: health, seal status, leader, init, unseal; and sealing it.
+"""What a node tells of itself without a token, sealed or not: health, seal status, leader.
 
-Shapes are Vault's; source: Vault's ``sys/health``, ``sys/seal-status``, ``sys/init``, ``sys/unseal`` API documentation.
+Shapes are Vault's; source: Vault's ``sys/health``, ``sys/seal-status`` and ``sys/leader`` API documentation.
 """
 
-import os
 import time
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 from typing import Annotated, Any
 
-from broker.barrier.ceremonies import UNSEAL, dump
-from broker.barrier.initialise import AlreadyInitialized
+from broker.barrier.ceremonies import UNSEAL
 from broker.barrier.progress import Progress
 from broker.barrier.records import BarrierRecords
-from broker.barrier.shares import Share
-from broker.barrier.unseal import About, reset, seal_status, submit
+from broker.barrier.unseal import About, seal_status
 from broker.core.records import SYSTEM_SETTINGS, SystemSettings
 from broker.core.settings import VERSION
-from broker.core.system.ceremony import MAX_UNSEAL_BODY, SEAL_KEY, at_root, counted, look
-from broker.core.system.initialise import initialise_store
+from broker.core.system.ceremony import at_root, look
 from broker.core.system.parts import Parts, SystemBase
 from broker.plugin.context import Context
-from broker.plugin.errors import InvalidRequest, NotInitialized, TooLarge
+from broker.plugin.errors import NotInitialized
 from broker.plugin.fields import Field, Json
 from broker.plugin.messages import Plain
 from broker.plugin.paths import Operation, Path
 from broker.plugin.seal import SealKind
-from broker.plugin.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +41,6 @@ class Health:
     uninitcode: Annotated[int, Field("Status before init.", minimum=200, maximum=599)] = 501
     removedcode: Annotated[int, Field("Unused here.", minimum=200, maximum=599)] = 530
     haunhealthycode: Annotated[int, Field("Unused here.", minimum=200, maximum=599)] = 474
-
-
-@dataclass(frozen=True, slots=True)
-class Init:
-    secret_shares: Annotated[int, Field("Shares of the unseal key.")] = 0
-    secret_threshold: Annotated[int, Field("Shares that open.")] = 0
-    secret_groups: Annotated[
-        list[Json] | None, Field('Groups of shares: [{"threshold": 3, "count": 5, "name": "security"}].')
-    ] = None
-    group_threshold: Annotated[int, Field("Groups that open.")] = 0
-    pgp_keys: Annotated[list[str] | None, Field("PGP key per share, base64.")] = None
-    custodian_keys: Annotated[list[str] | None, Field("X25519 key per share, base64.")] = None
-    root_token_pgp_key: Annotated[str, Field("PGP key for the root token, base64.")] = ""
-    stored_shares: Annotated[int, Field("Unused here.", deprecated=True)] = 0
-    recovery_shares: Annotated[int, Field("Shares of the recovery key, for auto seals.")] = 0
-    recovery_threshold: Annotated[int, Field("Recovery shares that authorise.")] = 0
-    recovery_pgp_keys: Annotated[list[str] | None, Field("PGP key per recovery share.")] = None
-
-
-@dataclass(frozen=True, slots=True)
-class Unseal:
-    key: Annotated[Secret[str] | None, Field("One share: words, hex or base64.", max_length=1024)] = None
-    reset: Annotated[bool, Field("Give up the attempt in progress; needs its nonce.")] = False
-    nonce: Annotated[str, Field("Nonce of the attempt, as seal-status shows it.")] = ""
-    migrate: Annotated[bool, Field("Take part in a seal migration.")] = False
 
 
 async def cluster(parts: Parts) -> SystemSettings:
@@ -156,115 +125,6 @@ async def read_leader(system: SystemBase, ctx: Context, args: Nothing) -> Plain:
     )
 
 
-async def read_init(system: SystemBase, ctx: Context, args: Nothing) -> Plain:
-    at_root(ctx)
-    return Plain({"initialized": await stored(system.parts) is not None})
-
-
-async def write_init(system: SystemBase, ctx: Context, args: Init) -> Plain:
-    """Initialise the store. Served once, before there is anyone to authenticate."""
-    at_root(ctx)
-    if not _confidential(ctx):
-        raise InvalidRequest(
-            "init hands out the unseal keys: it is served over TLS, or to the loopback address"
-        )
-    parts = system.parts
-    if await parts.seal_state.initialized():
-        raise AlreadyInitialized
-    await _check_empty(parts)
-    wanted = {name: getattr(args, name) for name in Init.__slots__}
-    done = await initialise_store(parts, wanted)
-    if parts.seal.kind is SealKind.AUTO:
-        parts.seal_state.node.install_root_key(done.root_key.reveal())
-    return Plain(done.answer)
-
-
-def _confidential(ctx: Context) -> bool:
-    """Tell whether nobody on the way can read the answer."""
-    connection = ctx.connection
-    if connection.scheme == "https" or not connection.remote_address:
-        return True
-    try:
-        address = ip_address(connection.remote_address)
-    except ValueError:
-        return True  # a Unix socket
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address.is_loopback
-
-
-async def _check_empty(parts: Parts) -> None:
-    """Refuse a store that holds anything: it is somebody else's, or part of what was lost. Raises: InvalidRequest."""
-    try:
-        found: object = await (await parts.seal_state.root_store()).scan("", limit=1)
-    except NotInitialized:
-        found = await parts.seal_state.backend.tenants()
-    if found:
-        raise InvalidRequest("the storage holds data but no seal; init needs empty storage")
-
-
-async def write_unseal(system: SystemBase, ctx: Context, args: Unseal) -> Plain:
-    """Take one share. The progress lies in the node page, so shares may land on different workers."""
-    at_root(ctx)
-    parts = system.parts
-    if int(ctx.headers.get("content-length") or 0) > MAX_UNSEAL_BODY:
-        raise TooLarge(f"request body is larger than {MAX_UNSEAL_BODY} bytes")
-    text = args.key.reveal() if args.key else ""
-    if not text and not args.reset:
-        raise InvalidRequest("'key' must be specified in request body as JSON, or 'reset' set to true")
-    records = await stored(parts)
-    with counted(parts.seal_state.node, ctx):
-        if not args.reset:
-            Share.parse(text)
-        if parts.seal_state.node.root_key() is not None:
-            if args.reset:
-                raise InvalidRequest("vault is unsealed")
-        elif records is None:
-            if not args.reset:
-                raise NotInitialized
-        elif args.reset:
-            _reset(parts, args.nonce)
-        elif args.migrate:
-            raise InvalidRequest("can't perform a seal migration, no migration seal found")
-        else:
-            await _submit(parts, records, text)
-    await parts.seal_state.enter()
-    return Plain(await describe(parts))
-
-
-def _reset(parts: Parts, nonce: str) -> None:
-    node = parts.seal_state.node
-    with node.locked():
-        reset(look(node, UNSEAL, Progress)[1], nonce)
-        node.write_ceremony(UNSEAL, None)
-
-
-async def _submit(parts: Parts, records: BarrierRecords, text: str) -> None:
-    """Take one share; with the last, open the node for all workers."""
-    node = parts.seal_state.node
-    while node.root_key() is None:
-        seen, before = look(node, UNSEAL, Progress)
-        after, opened = await submit(before, text, records, parts.seal, random=os.urandom)
-        with node.locked():
-            if node.read_ceremony(UNSEAL) != seen or node.root_key() is not None:
-                continue  # another worker took a share meanwhile
-            node.write_ceremony(UNSEAL, dump(after))
-            if opened is None:
-                return
-            node.install_root_key(opened.root_key.reveal())
-            if opened.seal_key is not None:
-                node.write_ceremony(SEAL_KEY, opened.seal_key.reveal())
-
-
-async def write_seal(system: SystemBase, ctx: Context, args: Nothing) -> None:
-    """Seal the node: every worker drops its keys and plaintext before it serves another request."""
-    system.parts.seal_state.node.wipe()
-
-
-async def write_step_down(system: SystemBase, ctx: Context, args: Nothing) -> None:
-    """Give up leadership. One node alone has nobody to hand it to; the answer is Vault's."""
-
-
 PATHS = (
     Path(
         "health",
@@ -280,24 +140,5 @@ PATHS = (
         "leader",
         "Who leads the cluster.",
         read=Operation(Nothing, dict, calls=read_leader, authenticated=False, sealed=True),
-    ),
-    Path(
-        "init",
-        "Initialise an empty store.",
-        read=Operation(Nothing, dict, calls=read_init, authenticated=False, sealed=True),
-        update=Operation(Init, dict, calls=write_init, authenticated=False, sealed=True),
-    ),
-    Path(
-        "unseal",
-        "Bring one share.",
-        update=Operation(Unseal, dict, calls=write_unseal, authenticated=False, sealed=True),
-    ),
-    Path(
-        "seal", "Seal the node.", update=Operation(Nothing, None, calls=write_seal, sudo=True, root_only=True)
-    ),
-    Path(
-        "step-down",
-        "Give up leadership.",
-        update=Operation(Nothing, None, calls=write_step_down, sudo=True, root_only=True),
     ),
 )

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from nacl.public import PrivateKey, SealedBox
 
-from broker.core.system.status import Init, write_init
+from broker.core.system.opening import Init, write_init
 from broker.plugin.context import Connection
 from broker.plugin.errors import InvalidRequest
 
