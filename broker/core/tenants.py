@@ -1,6 +1,7 @@
 """Tenants: each namespace's own store, key, router, tokens and policies, opened on first use."""
 
 import asyncio
+import logging
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +15,7 @@ from broker.barrier.codec import TenantCodec
 from broker.core.records import MOUNTS, NAMESPACES, MountTable, NamespaceRecord
 from broker.core.routing import Router
 from broker.plugin.context import Mount, MountConfig, NamespaceInfo
-from broker.plugin.errors import NotFound, Tampered
+from broker.plugin.errors import BrokerError, NotFound, Tampered
 from broker.plugin.secret import Secret
 from broker.plugin.storage import Backend
 from broker.storage.tenant import TenantStore
@@ -22,6 +23,8 @@ from broker.storage.transaction import Transaction
 
 if TYPE_CHECKING:
     from broker.core.admission import Session
+
+log = logging.getLogger("broker.core")
 
 
 @dataclass(slots=True)
@@ -71,6 +74,7 @@ class Tenants:
         self._build_router = build_router
         self._open: dict[str, Tenant] = {}
         self._opening = asyncio.Lock()
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def router(self, tenant: Tenant, tx: Transaction) -> Router:
         """Return the tenant's router, rebuilt if its mount table changed."""
@@ -157,11 +161,14 @@ class Tenants:
         return True
 
     def forget_one(self, tenant_uuid: str) -> None:
-        """Drop the plaintext of a tenant that was deleted, and never serve it again."""
+        """Drop the plaintext of a tenant that was deleted, never serve it again, and let go of its files."""
         tenant = self._open.pop(tenant_uuid, None)
         if tenant is not None:
             tenant.store.forget()
             tenant.sessions.clear()
+            task = asyncio.create_task(_let_go(tenant), name="let-go-of-tenant")
+            self._leaving.add(task)  # or it may be collected before it ran
+            task.add_done_callback(self._leaving.discard)
 
     async def destroy(self, tenant_uuid: str) -> None:
         """Destroy a deleted tenant's store."""
@@ -189,6 +196,14 @@ class Tenants:
             tenant.policies.forget()
             tenant.sessions.clear()
             tenant.router = None
+
+
+async def _let_go(tenant: Tenant) -> None:
+    """Close a store that nobody is to use again, behind the commits that are under way."""
+    try:
+        await tenant.store.close()
+    except BrokerError as error:
+        log.warning("tenant.close_failed tenant=%s error=%s", tenant.info.uuid, type(error).__name__)
 
 
 RESERVED = frozenset({"sys", "auth", "audit", "cubbyhole", "identity"})
