@@ -50,12 +50,11 @@ async def initialise_store(
         raise AlreadyInitialized
     if dev:
         wanted = {"secret_shares": 1, "secret_threshold": 1}
+    # What the seal has no use for is handed on too: it is refused by name, not passed over.
     shares = recovery = None
-    if parts.seal.kind is SealKind.SHARES:
+    if parts.seal.kind is SealKind.SHARES or _asks(wanted, "secret_"):
         shares = share_request(wanted, "secret_")
-        if wanted.get("recovery_shares") or wanted.get("recovery_threshold"):
-            recovery = share_request(wanted, "recovery_")
-    elif wanted.get("recovery_shares"):
+    if _asks(wanted, "recovery_"):
         recovery = share_request(wanted, "recovery_")
     made = await initialise(
         parts.settings.seal_type, parts.seal, shares, recovery, now=utc_now(), random=urandom
@@ -76,6 +75,10 @@ async def initialise_store(
     if not await parts.seal_state.write_raw(writes, expects=dict.fromkeys(writes, ABSENT)):
         raise AlreadyInitialized
     return InitDone(answer, made.unsealed.root_key)
+
+
+def _asks(wanted: Mapping[str, Any], prefix: str) -> bool:
+    return any(wanted.get(prefix + name) for name in ("shares", "threshold", "groups"))
 
 
 def share_request(wanted: Mapping[str, Any], prefix: str) -> ShareRequest:
