@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.invariants.node import LOST, exchange
+from tests.fixtures.servers import BIN, RunningServer, free_port
+from tests.invariants.node import LOST, Node, exchange
 
 MARK = "CaNaRy"
 """Opens every planted value, so that one search finds them all."""
@@ -38,8 +39,6 @@ def findings(text: bytes, planted: dict[str, str]) -> list[str]:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory):
     """A node that was given a canary in every place and provoked into every kind of error. Yields what to search."""
-    from tests.invariants.node import Node
-
     folder = tmp_path_factory.mktemp("secrecy")
     temporary = folder / "tmp"
     temporary.mkdir()
@@ -219,8 +218,6 @@ def test_no_process_shows_a_secret_and_none_may_be_dumped(story):
 
 
 def test_a_token_given_by_environment_or_flag_stays_out_of_the_processes(tmp_path):
-    from tests.fixtures.servers import BIN, RunningServer, free_port
-
     secret, port = canary("devroot"), free_port()
     argv = [
         str(BIN / "broker"),
