@@ -15,7 +15,9 @@ from broker.plugin.errors import InvalidRequest
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-_WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|(\d{1,3}(?:\.\d{1,3}){3}))(?::\d{1,5})?", re.ASCII)
+_WITH_PORT = re.compile(
+    r"(?:\[([0-9A-Fa-f]*:[0-9A-Fa-f:.]{1,44})\]|(\d{1,3}(?:\.\d{1,3}){3}))(?::\d{1,5})?", re.ASCII
+)
 
 
 def parse_network(text: str) -> Network:
