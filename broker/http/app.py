@@ -45,6 +45,8 @@ VERBS = {
     "LIST": Verb.LIST,
     "SCAN": Verb.SCAN,
 }
+PAGE_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"))
+"""Outside of ``/v1/``. OPTIONS, TRACE and CONNECT are nobody's, wherever they point."""
 LISTING = frozenset((Verb.LIST, Verb.SCAN))
 WITH_BODY = frozenset((Verb.UPDATE, Verb.PATCH))
 ONCE = (
@@ -322,7 +324,18 @@ class BrokerApp(falcon.asgi.App):  # type: ignore[type-arg]
             await self._edge(scope, receive, send)
         else:
             added = self._book.find(scope).added
-            await super().__call__(scope, receive, send if added is None else _adding(added, send))
+            send = send if added is None else _adding(added, send)
+            if scope["type"] == "http" and scope["method"] not in PAGE_METHODS:
+                await _refuse_method(send)
+            else:
+                await super().__call__(scope, receive, send)
+
+
+async def _refuse_method(send: Send) -> None:
+    body = b'{"errors":[]}\n'
+    headers = [*JSON_HEADERS, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 405, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _adding(added: Callable[[int], Headers], send: Send) -> Send:
