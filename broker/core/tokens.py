@@ -160,7 +160,7 @@ class TokenService:
             raise InvalidRequest(f"the token has {MAX_DEPTH} ancestors; create an orphan instead")
 
     def _check_kind(self, wanted: NewToken) -> None:
-        if wanted.type not in ("", "service", "default"):
+        if wanted.type not in ("", "service"):
             raise InvalidRequest(
                 "batch tokens are not available on this server yet"
                 if wanted.type == "batch"
@@ -230,7 +230,7 @@ class TokenService:
             raise InvalidRequest(f'cannot assign policy "{forbidden[0]}"')
         if wanted.no_default_policy:
             asked.discard("default")
-        elif wanted.policies and (sudo or "default" in held):
+        elif (wanted.policies or caller is None) and (sudo or "default" in held):
             asked.add("default")
         return tuple(sorted(asked))
 

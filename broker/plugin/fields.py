@@ -197,8 +197,8 @@ def _to_string_map(value: object) -> dict[str, str]:
     if isinstance(value, list) and all(isinstance(item, str) and "=" in item for item in value):
         pairs = [item.split("=", 1) for item in value]
         return {key.strip(): text.strip() for key, text in pairs}
-    if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()):
-        return dict(value)
+    if isinstance(value, dict) and all(isinstance(item, str) or type(item) is int for item in value.values()):
+        return {key: str(item) for key, item in value.items()}
     raise _Expected("an object whose values are strings")
 
 

@@ -4,6 +4,7 @@ from functools import cache
 
 from broker.core.system import (
     audit,
+    capabilities,
     generate_root,
     history,
     mounts,
@@ -34,6 +35,7 @@ class SystemEngine(SystemBase):
         *generate_root.paths(),
         *mounts.PATHS,
         *policies.PATHS,
+        *capabilities.PATHS,
         *namespaces.PATHS,
         *audit.PATHS,
         *plugins.PATHS,

@@ -16,6 +16,9 @@ PROTECTED = frozenset({"sys/", "cubbyhole/", "identity/", "auth/", "audit/"})
 
 MAX_PATH = 256
 VISIBILITY = ("", "hidden", "unauth")
+TUNABLE_EVERYWHERE = frozenset(
+    {"audit_non_hmac_request_keys", "audit_non_hmac_response_keys", "force_no_cache"}
+)
 TOKEN_TYPES = ("", "default-service", "default-batch", "service", "batch")
 
 
@@ -55,7 +58,7 @@ async def check_free(
         raise InvalidRequest(f'{verb} "{wanted}"')
     for mount in table.mounts:
         if mount.table == kind and (wanted.startswith(mount.path) or mount.path.startswith(wanted)):
-            raise InvalidRequest(f"path is already in use at {mount.prefix}")
+            raise InvalidRequest(f"path is already in use at {mount.path}")
     first = wanted.partition("/")[0]
     if kind == "secret" and await ctx.transaction.load(NAMESPACES + first, NamespaceRecord) is not None:
         raise InvalidRequest(f"path is already in use at {first}/ (namespace)")
@@ -71,6 +74,20 @@ def lifetime(name: str, given: object) -> int | None:
         return int(parse_duration(given).total_seconds())
     except InvalidRequest as error:
         raise InvalidRequest(f'field "{name}": {error}, or "system"') from None
+
+
+def check_tunable(mount: Mount, given: set[str]) -> None:
+    """Refuse settings that a mount does not have. Raises: InvalidRequest."""
+    if mount.table == "secret" and mount.path in PROTECTED:
+        refused = sorted(given - TUNABLE_EVERYWHERE)
+        if refused:
+            raise InvalidRequest(f"cannot tune parameter {refused[0]} of {mount.path}")
+    if mount.type == "token" and "token_type" in given:
+        raise InvalidRequest("'token_type' cannot be set for 'token' or 'ns_token' auth mounts")
+    if mount.table != "auth" and "user_lockout_config" in given:
+        raise InvalidRequest("user lockout can only be tuned on auth mounts")
+    if "plugin_version" in given:
+        raise InvalidRequest("the version of a plugin cannot be chosen: the one that is installed runs")
 
 
 def tuned(config: MountConfig, changes: dict[str, Any], settings: CoreSettings, *, table: str) -> MountConfig:

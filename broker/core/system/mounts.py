@@ -92,6 +92,10 @@ def _settings(config: dict[str, Any] | None) -> dict[str, Any]:
     return _changes(TUNE_BIND({"path": ""}, known))
 
 
+def _given(args: Tune) -> set[str]:
+    return {name for name in Tune.__slots__ if name != "path" and getattr(args, name) is not None}
+
+
 def _changes(args: Tune) -> dict[str, Any]:
     changes: dict[str, Any] = {name: getattr(args, name) for name in _SETTINGS}
     for name in ("default_lease_ttl", "max_lease_ttl"):
@@ -109,7 +113,10 @@ def _make(kind: str) -> tuple[Any, ...]:
         return Response(data=dict(sorted(shown.items())), mirror=True)
 
     async def read(system: SystemBase, ctx: Context, args: AtPath) -> Response:
-        mount = t.find(await t.load_table(ctx), kind, args.path)
+        table = await t.load_table(ctx)
+        mount = t.find(table, kind, args.path)
+        if mount is None and kind == "secret" and args.path.startswith("auth/"):
+            mount = t.find(table, "auth", args.path.removeprefix("auth/"))
         if mount is None:
             raise InvalidRequest(f"No {noun} at {t.normal(args.path)}")
         return Response(data=t.describe(mount), mirror=True)
@@ -172,9 +179,12 @@ def _make(kind: str) -> tuple[Any, ...]:
         mount = t.find(table, kind, args.path)
         if mount is None:
             raise InvalidRequest(f'no mount entry found for path "{_shown(kind, args.path)}"')
+        t.check_tunable(mount, _given(args))
         new = msgspec.structs.replace(
             mount,
-            config=t.tuned(mount.config, _changes(args), system.parts.settings, table=kind),
+            config=t.tuned(
+                mount.config, {**_changes(args), "force_no_cache": None}, system.parts.settings, table=kind
+            ),
             description=mount.description if args.description is None else args.description,
             options={**(mount.options or {}), **args.options} if args.options else mount.options,
         )
