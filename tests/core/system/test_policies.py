@@ -1,0 +1,102 @@
+"""Writing policies: what is refused, what check-and-set protects, and how a policy ends."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.core.system.conftest import Api
+
+READ = 'path "a/*" { capabilities = ["read"] }'
+OTHER = 'path "b/*" { capabilities = ["read"] }'
+
+
+@pytest.fixture
+def name(api: Api, request: pytest.FixtureRequest):
+    made = f"pol-{abs(hash(request.node.nodeid)):x}"
+    yield made
+    api.done("DELETE", f"sys/policies/acl/{made}")
+
+
+@pytest.mark.parametrize(
+    ("cas", "text"),
+    [
+        (0, "check-and-set parameter 0 did not match the current version 1"),
+        (2, "check-and-set parameter 2 did not match the current version 1"),
+        (-1, "check-and-set parameter set to -1 on existing entry"),
+    ],
+)
+def test_a_stale_check_and_set_changes_nothing(api: Api, name: str, cas: int, text: str):
+    api.done("PUT", f"sys/policies/acl/{name}", {"policy": READ, "cas": -1})
+    reply = api.ask("PUT", f"sys/policies/acl/{name}", {"policy": OTHER, "cas": cas})
+    assert (reply.status, reply.body["errors"]) == (400, [text])
+    assert api.data("GET", f"sys/policies/acl/{name}")["policy"] == READ
+    api.done("PUT", f"sys/policies/acl/{name}", {"policy": OTHER, "cas": 1})
+    assert api.data("GET", f"sys/policies/acl/{name}")["version"] == 2
+
+
+def test_check_and_set_once_demanded_is_demanded_from_that_write_on(api: Api, name: str):
+    demand = {"policy": READ, "cas_required": True}
+    assert api.ask("PUT", f"sys/policies/acl/{name}", demand).status == 400
+    api.done("PUT", f"sys/policies/acl/{name}", {**demand, "cas": 0})
+    assert api.ask("PUT", f"sys/policies/acl/{name}", {"policy": OTHER}).status == 400
+    assert api.ask("PUT", f"sys/policies/acl/{name}", {"policy": OTHER, "cas_required": False}).status == 400
+    api.done("PUT", f"sys/policies/acl/{name}", {"policy": OTHER, "cas": 1, "cas_required": False})
+    api.done("PUT", f"sys/policies/acl/{name}", {"policy": READ})
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"ttl": "0"},
+        {"ttl": "-1h"},
+        {"expiration": "2020-01-01T00:00:00Z"},
+        {"ttl": "1h", "expiration": "2099-01-01T00:00:00Z"},
+        {"ttl": "soon"},
+        {"expiration": "tomorrow"},
+    ],
+    ids=str,
+)
+def test_a_policy_that_would_have_ended_already_is_not_stored(api: Api, end: dict[str, object]):
+    assert api.ask("PUT", "sys/policies/acl/ended", {"policy": READ, **end}).status == 400
+    assert api.ask("GET", "sys/policies/acl/ended").status == 404
+
+
+def test_a_policy_grants_nothing_once_it_has_ended(api: Api, name: str):
+    api.done(
+        "PUT",
+        f"sys/policies/acl/{name}",
+        {"policy": 'path "secret/*" { capabilities = ["read"] }', "ttl": "1s"},
+    )
+    token = api.ask("POST", "auth/token/create", {"policies": [name]}).body["auth"]["client_token"]
+    ends = time.monotonic() + 20
+    while api.ask("GET", "secret/data/nothing", token=token).status != 403:
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    shown = api.data("POST", "sys/capabilities", {"token": token, "paths": ["secret/data/nothing"]})
+    assert shown["capabilities"] == ["deny"]
+
+
+@pytest.mark.parametrize("builtin", ["root", "Root", "default", "DEFAULT"])
+def test_built_in_policies_stay(api: Api, builtin: str):
+    before = api.data("GET", "sys/policies/acl/default")
+    assert api.ask("DELETE", f"sys/policies/acl/{builtin}").status == 400
+    if builtin.lower() == "root":
+        assert api.ask("PUT", f"sys/policies/acl/{builtin}", {"policy": READ}).status == 400
+    assert api.data("GET", "sys/policies/acl/default") == before
+
+
+@pytest.mark.parametrize("paths", [[], [""], ["a", ""], "", None, 5, [[]], {}], ids=str)
+def test_capabilities_are_asked_of_paths(api: Api, paths: object):
+    assert api.ask("POST", "sys/capabilities-self", {"paths": paths}).status == 400
+
+
+def test_capabilities_of_an_unknown_token_or_accessor_say_no_more_than_that(api: Api):
+    for path, body in (
+        ("capabilities", {"token": "hvs.unknown"}),
+        ("capabilities-accessor", {"accessor": "unknown"}),
+    ):
+        reply = api.ask("POST", f"sys/{path}", {**body, "paths": ["a"]})
+        assert reply.status == 400
+        assert "unknown" not in reply.body["errors"][0]
