@@ -280,7 +280,8 @@ def _from_query(verb: Verb, query: dict[str, str | list[str]]) -> tuple[Verb, di
             verb = meant if verb is Verb.READ else verb
         elif value not in OFF:
             raise InvalidRequest(f'query "{name}": expected true or false')
-    return verb, dict(query)
+    # "?version=" says no more than leaving it out.
+    return verb, {name: value for name, value in query.items() if value != ""}
 
 
 def _check_patch_type(content_type: str) -> None:

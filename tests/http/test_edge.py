@@ -109,6 +109,11 @@ async def test_verbs_and_lists(edge: Edge, method: str, target: str, verb: Verb,
     assert (edge.last.verb, edge.last.path, dict(edge.last.data)) == (verb, path, {})
 
 
+async def test_a_query_is_the_data_of_a_read_and_an_empty_field_is_none(edge: Edge):
+    await edge.send("GET", "/v1/a?version=3&after=&limit=%31")
+    assert dict(edge.last.data) == {"version": "3", "limit": "1"}
+
+
 @pytest.mark.parametrize(
     ("method", "target", "status"),
     [

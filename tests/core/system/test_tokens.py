@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -108,6 +109,40 @@ def test_a_refused_request_takes_a_use_as_well(api: Api):
     token = str(created(api, {"policies": ["default"], "num_uses": 1})["client_token"])
     assert api.ask("GET", "secret/data/x", token=token).status == 403
     assert api.ask("GET", "auth/token/lookup-self", token=token).status == 403
+
+
+def test_no_child_outlives_its_parent_however_it_was_made(api: Api):
+    """Children keep being made, over all workers, while their parent is revoked."""
+    for _ in range(4):
+        parent = api.token_with(CREATE)
+        made: list[str] = []
+
+        def make(_: int, parent: str = parent, made: list[str] = made) -> None:
+            mine = Api(api.server, parent)
+            try:
+                while (reply := mine.ask("POST", "auth/token/create", {})).status == 200:
+                    made.append(reply.body["auth"]["client_token"])
+                assert reply.status == 403, reply
+            finally:
+                mine.close()
+
+        with ThreadPoolExecutor(6) as pool:
+            makers = [pool.submit(make, number) for number in range(6)]
+            while len(made) < 20:
+                time.sleep(0.001)
+            api.done("POST", "auth/token/revoke", {"token": parent})
+            for maker in makers:
+                maker.result()
+        assert {api.ask("GET", "auth/token/lookup-self", token=child).status for child in made} == {403}
+
+
+def test_children_left_as_orphans_live_and_say_so(api: Api):
+    parent = api.token_with(CREATE + 'path "auth/token/lookup-self" { capabilities = ["read"] }\n')
+    child = str(created(api, {}, parent)["client_token"])
+    assert api.data("GET", "auth/token/lookup-self", token=child)["orphan"] is False
+    api.done("POST", "auth/token/revoke-orphan", {"token": parent})
+    assert api.ask("GET", "auth/token/lookup-self", token=parent).status == 403
+    assert api.data("GET", "auth/token/lookup-self", token=child)["orphan"] is True
 
 
 def test_a_chain_of_tokens_has_an_end(api: Api):
