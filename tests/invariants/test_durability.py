@@ -186,6 +186,7 @@ def test_a_killed_worker_is_replaced_unsealed_and_fails_only_what_it_held(begin)
         spared = [writer for writer in fresh if writer not in held]
         run_until(fresh, seed.uniform(0, 0.1), partial(strike_one, victim, spared))
         eventually(partial(replaced, node, victim))
+        node.close()  # it may have been the victim's
         if os.geteuid() == 0:  # else /proc does not tell which worker holds what
             assert [writer for writer in fresh if not writer.line.alive] == held
         for line in node.spread():
