@@ -6,6 +6,7 @@ LIST and SCAN arrive as they are. Nothing here decides who may do what.
 import asyncio
 import logging
 import os
+import re
 from asyncio import current_task
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
@@ -44,7 +45,9 @@ VERBS = {
     "DELETE": Verb.DELETE,
     "LIST": Verb.LIST,
     "SCAN": Verb.SCAN,
+    "HELP": Verb.HELP,
 }
+_ABSOLUTE = re.compile(rb"https?://[^/]+", re.IGNORECASE)
 PAGE_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"))
 """Outside of ``/v1/``. OPTIONS, TRACE and CONNECT are nobody's, wherever they point."""
 LISTING = frozenset((Verb.LIST, Verb.SCAN))
@@ -323,6 +326,10 @@ class BrokerApp(falcon.asgi.App):  # type: ignore[type-arg]
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # type: ignore[override]
         if scope["type"] == "http" and scope["raw_path"].startswith(PREFIX):
             await self._edge(scope, receive, send)
+        elif scope["type"] == "http" and (absolute := _ABSOLUTE.match(scope["raw_path"])):
+            # As one asks a proxy; a server has to take it too (RFC 9112 §3.2.2). Which host it names means nothing here.
+            raw = scope["raw_path"][absolute.end() :] or b"/"
+            await self({**scope, "raw_path": raw, "path": raw.decode("latin-1")}, receive, send)
         else:
             added = self._book.find(scope).added
             send = send if added is None else _adding(added, send)

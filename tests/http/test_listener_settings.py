@@ -390,6 +390,14 @@ def test_verbs_for_proxies_are_405(node, line):
     assert everything.split(b" ")[1] == b"405"
 
 
+@pytest.mark.parametrize("prefix", ["http://broker.example", "HTTP://x:8200", "https://u@[::1]:1"])
+def test_a_target_with_a_host_in_it_is_the_path_behind(node, prefix):
+    with closing(socket.create_connection(("127.0.0.1", node.ports["plain"]), timeout=30)) as wire:
+        wire.sendall(f"GET {prefix}/v1/sys/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        everything = b"".join(iter(lambda: wire.recv(65536), b""))
+    assert everything.split(b" ")[1] == b"200"
+
+
 # Start-up
 
 
