@@ -42,7 +42,7 @@ _VALUE = re.compile(r"[\x20-\x7e\x80-\xff]*")
 _STATUS = re.compile(r"default|[1-5]xx|[1-5][0-9][0-9]", re.ASCII)
 
 CEREMONIES = re.compile(
-    r"(?:^|/)sys/(?:init|unseal|seal|rekey|generate-root|rotate|step-down|namespaces|remount)(?:[/-]|$)"
+    r"(?:^|/)sys/(?:init|unseal|seal(?!-)|rekey|generate-root|rotate|step-down|namespaces|remount)(?:[/-]|$)"
 )
 """Steps that are more than one transaction: never cancelled halfway."""
 
