@@ -99,6 +99,7 @@ def edge() -> Edge:
         ("GET", "/v1/a/b?list=false", Verb.READ, "a/b"),
         ("GET", "/v1/a/b?list=", Verb.READ, "a/b"),
         ("GET", "/v1/a/b?help=1", Verb.HELP, "a/b"),
+        ("HELP", "/v1/a/b", Verb.HELP, "a/b"),
         ("LIST", "/v1/a/b?list=false", Verb.LIST, "a/b/"),
         ("DELETE", "/v1/a/b?list=true", Verb.DELETE, "a/b"),
         ("HEAD", "/v1/sys/health", Verb.READ, "sys/health"),

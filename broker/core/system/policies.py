@@ -4,6 +4,7 @@ Source: Vault's ``sys/policies`` API documentation.
 """
 
 import binascii
+import dataclasses
 from base64 import b64decode
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -48,6 +49,16 @@ class WritePolicy:
     ttl: Annotated[timedelta | None, Field("The policy ends after this long.")] = None
     expiration: Annotated[datetime | None, Field("The policy ends at this time.")] = None
     cas: Annotated[int | None, Field("Current version, or -1 if it must be new.")] = None
+    cas_required: Annotated[bool | None, Field("Demand cas from now on.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class PatchPolicy:
+    name: Name
+    policy: Annotated[str | None, Field("HCL or JSON text, plain or base64.", max_length=MAX_POLICY)] = None
+    ttl: Annotated[timedelta | None, Field("The policy ends after this long.")] = None
+    expiration: Annotated[datetime | None, Field("The policy ends at this time.")] = None
+    cas: Annotated[int | None, Field("Current version.")] = None
     cas_required: Annotated[bool | None, Field("Demand cas from now on.")] = None
 
 
@@ -104,17 +115,48 @@ async def read_acl(system: SystemBase, ctx: Context, args: Named) -> dict[str, A
 
 async def write(system: SystemBase, ctx: Context, args: WritePolicy) -> Response | None:
     """Store a policy; what users get wrong comes back as warnings."""
-    name = canonical_name(args.name, allow_root=True)
+    old = await _stored(ctx, args.name)
+    required = bool(args.cas_required) or (old is not None and old.cas_required)
+    warnings = _store(system, ctx, args, old, cas_required=required)
+    return Response(warnings=warnings) if warnings else None
+
+
+async def patch(system: SystemBase, ctx: Context, args: PatchPolicy) -> Response:
+    """Change what is given of a policy and leave the rest as it is."""
+    old = await _stored(ctx, args.name)
+    if old is None:
+        raise InvalidRequest("policy not found")
+    whole = WritePolicy(
+        name=args.name,
+        policy=old.text if args.policy is None else args.policy,
+        ttl=args.ttl,
+        expiration=args.expiration,
+        cas=args.cas,
+        cas_required=args.cas_required,
+    )
+    if args.ttl is None and args.expiration is None and old.expiration:
+        whole = dataclasses.replace(whole, expiration=datetime.fromtimestamp(old.expiration, UTC))
+    return Response(warnings=_store(system, ctx, whole, old, cas_required=old.cas_required))
+
+
+async def _stored(ctx: Context, given: str) -> PolicyRecord | None:
+    name = canonical_name(given, allow_root=True)
     if name in RESERVED:
         raise InvalidRequest(f'cannot update "{name}" policy')
-    text = _text(args.policy or args.rules)
+    return await ctx.transaction.load(POLICY + name, PolicyRecord)  # type: ignore[no-any-return]
+
+
+def _store(
+    system: SystemBase, ctx: Context, args: WritePolicy, old: PolicyRecord | None, *, cas_required: bool
+) -> list[str]:
+    """Store a policy in place of ``old``. Returns warnings. Raises: InvalidRequest, Conflict."""
+    name, text = canonical_name(args.name), _text(args.policy or args.rules)
     if not text:
         raise InvalidRequest("'policy' parameter not supplied or empty")
     until = _end(args, ctx.now)
     parsed = parse_policy(name, text)
-    old = await ctx.transaction.load(POLICY + name, PolicyRecord)
+    _check_cas(old, args.cas, cas_required)
     keep = old.cas_required if old is not None else False
-    _check_cas(old, args.cas, keep or bool(args.cas_required))
     record = PolicyRecord(
         name,
         text,
@@ -128,7 +170,7 @@ async def write(system: SystemBase, ctx: Context, args: WritePolicy) -> Response
     warnings = lint(parsed, now=ctx.now, sudo_paths=sudo_patterns(system))
     if args.rules and not args.policy:
         warnings = ["'rules' is deprecated, please use 'policy' instead", *warnings]
-    return Response(warnings=warnings) if warnings else None
+    return warnings
 
 
 def _until(policy: Policy, until: float) -> Policy:
@@ -220,6 +262,7 @@ PATHS = (
         "Read, write or delete a policy.",
         read=Operation(Named, dict, calls=read_acl),
         update=Operation(WritePolicy, None, calls=write),
+        patch=Operation(PatchPolicy, None, calls=patch),
         delete=Operation(Named, None, calls=delete),
     ),
 )

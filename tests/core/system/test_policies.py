@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
 
 from tests.core.system.conftest import Api
+from tests.peer.client import Client, Reply
 
 READ = 'path "a/*" { capabilities = ["read"] }'
 OTHER = 'path "b/*" { capabilities = ["read"] }'
+
+
+def patched(api: Api, name: str, change: dict[str, object]) -> Reply:
+    client = Client(api.server.address)
+    headers = {"X-Vault-Token": "root", "Content-Type": "application/merge-patch+json"}
+    try:
+        return client.send("PATCH", f"/v1/sys/policies/acl/{name}", headers, json.dumps(change).encode())
+    finally:
+        client.close()
 
 
 @pytest.fixture
@@ -44,6 +55,28 @@ def test_check_and_set_once_demanded_is_demanded_from_that_write_on(api: Api, na
     assert api.ask("PUT", f"sys/policies/acl/{name}", {"policy": OTHER, "cas_required": False}).status == 400
     api.done("PUT", f"sys/policies/acl/{name}", {"policy": OTHER, "cas": 1, "cas_required": False})
     api.done("PUT", f"sys/policies/acl/{name}", {"policy": READ})
+
+
+def test_a_patch_changes_what_it_names_and_nothing_else(api: Api, name: str):
+    assert patched(api, name, {"policy": READ}).status == 400
+    api.done("PUT", f"sys/policies/acl/{name}", {"policy": READ, "ttl": "1h"})
+    before = api.data("GET", f"sys/policies/acl/{name}")
+    assert patched(api, name, {"cas_required": True}).status == 200
+    after = api.data("GET", f"sys/policies/acl/{name}")
+    for key in ("policy", "expiration"):
+        assert after[key] == before[key]
+    assert (after["cas_required"], after["version"]) == (True, 2)
+    assert patched(api, name, {"policy": OTHER}).status == 400
+    assert patched(api, name, {"policy": "", "cas": 2}).status == 400
+    assert patched(api, name, {"policy": "path {", "cas": 2}).status == 400
+    assert api.data("GET", f"sys/policies/acl/{name}") == after
+    assert patched(api, name, {"policy": OTHER, "cas": 2}).status == 200
+    assert api.data("GET", f"sys/policies/acl/{name}")["policy"] == OTHER
+
+
+@pytest.mark.parametrize("builtin", ["root", "ROOT", "response-wrapping", "missing"])
+def test_there_is_no_patching_what_is_not_an_operators(api: Api, builtin: str):
+    assert patched(api, builtin, {"policy": READ}).status == 400
 
 
 @pytest.mark.parametrize(
