@@ -22,6 +22,7 @@ from broker.core.runtime import Runtime
 from broker.core.sealing import Node, SealState
 from broker.core.settings import CoreSettings
 from broker.core.steward import Steward
+from broker.core.system.ceremony import SEAL_KEY
 from broker.core.system.engine import SystemEngine
 from broker.core.system.history import note_version
 from broker.core.system.initialise import initialise_store
@@ -199,6 +200,8 @@ async def dev_bootstrap(setup: Any, root_token: str | None) -> DevInfo:
     kv = new_mount("secret/", "kv", description="key/value secret storage", options={"version": "2"})
     done = await initialise_store(made.parts, {}, root_token=root_token, extra=(kv,), dev=True)
     setup.node.install_root_key(done.root_key.reveal())
+    if done.seal_key is not None:
+        setup.node.write_ceremony(SEAL_KEY, done.seal_key.reveal())
     await made.close()
     return DevInfo(str(done.answer["keys"][0]), str(done.answer["root_token"]))
 

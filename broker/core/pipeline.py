@@ -109,6 +109,8 @@ class Core:
             if served is not None:
                 return served
         if runtime is None:
+            if request.path == "sys/seal" and request.verb is Verb.UPDATE:
+                return Response(empty=True)  # sealed (or never unsealed) is what was asked for
             raise Sealed if await self._seal.initialized() else NotInitialized
         audited = False
         for number in range(MAX_ATTEMPTS):
@@ -131,6 +133,8 @@ class Core:
     async def _serve_sealed(self, request: Request, runtime: Runtime | None) -> Response | None:
         row, params = self._system_table.match(request.path[4:])
         operation = _pick(row, request.verb)
+        if operation is None and request.verb is not Verb.HELP:
+            raise UnsupportedOperation
         if operation is None or not operation.sealed:
             return None
         context = self._context(request, NOBODY, self._system_mount, ROOT_NAMESPACE, None, None, request.verb)
@@ -195,6 +199,8 @@ class Core:
         row = None if route is None else route.row
         operation = None if row is None else _pick(row, verb)
         access = True if operation is None else operation.authenticated
+        if operation is not None and not access and operation.root_only and not way.tenant.is_root:
+            raise UnsupportedPath("operation unavailable in namespaces")
         if operation is not None and (not access or (access == "optional" and request.token is None)):
             attempt.operation = operation
             attempt.context = self._bound_context(request, way, tx, None)

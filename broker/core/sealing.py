@@ -76,7 +76,11 @@ class SealState:
                 if key is not None:
                     await self._unlock(key)
                     self._generation = generation
-                    self._runtime = await self._build(self, await self.root_store())
+                    try:
+                        self._runtime = await self._build(self, await self.root_store())
+                    except BaseException:
+                        self._generation = -1  # not entered: the next request tries again
+                        raise
                 self._generation = generation
 
     async def _unlock(self, root_key: bytes) -> None:

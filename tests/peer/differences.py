@@ -26,7 +26,6 @@ BY_STEP: dict[str, str] = {
     "rotation-by-default": "The barrier key rotates every 90 days and well before 2^32 uses unless configured otherwise.",
     "says-not-initialised": "A node that was never initialised says so; OpenBao says `Vault is sealed`.",
     "scans-are-paged": "`after` and `limit` page scans too; OpenBao ignores them there.",
-    "sealed-serves-less": "A node that is not initialised or sealed answers 503 to unseal-like calls that it cannot serve.",
     "shares-are-mnemonics": "Unseal key shares are SLIP-39; `keys` and `keys_base64` carry them as bytes, `keys_mnemonic` as words.",
     "strict-json": "JSON is read strictly: doubled keys, bad UTF-8, numbers beyond a float and depth over 100 are refused.",
     "strict-paths": "A path must be UTF-8; other bytes are refused with 400.",

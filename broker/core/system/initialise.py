@@ -27,10 +27,11 @@ from broker.storage.writer import Writer
 
 @dataclass(frozen=True, slots=True)
 class InitDone:
-    """What init gives: the answer for the one caller who sees it, and the root key."""
+    """What init gives: the answer for the one caller who sees it, the root key, and what the shares restore."""
 
     answer: Mapping[str, Any] = field(repr=False)
     root_key: Secret[bytes]
+    seal_key: Secret[bytes] | None
 
 
 async def initialise_store(
@@ -74,7 +75,7 @@ async def initialise_store(
     writes |= {path: codec.seal(path, value) for path, value in tx.pending().items() if value is not None}
     if not await parts.seal_state.write_raw(writes, expects=dict.fromkeys(writes, ABSENT)):
         raise AlreadyInitialized
-    return InitDone(answer, made.unsealed.root_key)
+    return InitDone(answer, made.unsealed.root_key, made.unsealed.seal_key)
 
 
 def _asks(wanted: Mapping[str, Any], prefix: str) -> bool:

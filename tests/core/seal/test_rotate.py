@@ -17,6 +17,10 @@ def room(start):
     made.init()
     made.unseal(*made.keys[:2])
     made.ok("POST", "sys/mounts/kv", {"type": "kv"})
+    made.ok("POST", "kv/app", {"v": 0})
+    made.ok("POST", "sys/namespaces/team")
+    made.ok("POST", "sys/mounts/kv", {"type": "kv"}, namespace="team")
+    made.ok("POST", "kv/theirs", {"v": "team"}, namespace="team")
     return made
 
 
@@ -73,9 +77,6 @@ def test_a_rotation_interrupts_nobody_on_any_worker(room):
 
 
 def test_every_entry_of_every_namespace_is_rewritten_and_still_opens(room):
-    room.ok("POST", "sys/namespaces/team")
-    room.ok("POST", "sys/mounts/kv", {"type": "kv"}, namespace="team")
-    room.ok("POST", "kv/theirs", {"v": "team"}, namespace="team")
     for number in range(300):
         room.ok("POST", f"kv/bulk/{number:04d}", {"v": number})
     room.ok("POST", "sys/rotate")
