@@ -9,7 +9,7 @@ import os
 import re
 from asyncio import current_task
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import falcon
 import falcon.asgi
@@ -110,6 +110,8 @@ class Edge:
                 status, headers, body = _preflight(rules, scope)
             else:
                 request = await self._read(scope, receive, request_id, rules, client)
+                if rules.forwarded is not None and client is None:
+                    cast(dict[str, str], request.headers).pop("x-forwarded-for", None)  # nobody's word
                 if "sys/" in request.path and CEREMONIES.search(request.path):
                     late.running.pop(task, None)
                     rules.check_ceremony(request.path)
@@ -118,25 +120,17 @@ class Edge:
                     response = rules.redact(request.path, response)
                 status, headers, body = _answer(request_id, response)
         except BrokerError as error:
-            status, body = error_body(error, request_id)
-            headers = _error_headers(request_id)
-            if isinstance(error, Tampered):
-                log.error("request.failed request_id=%s error=%s", request_id, error)
+            status, headers, body = _refused(error, request_id)
         except asyncio.CancelledError:
             if not late.expired(task):
                 raise
             log.warning("request.cancelled request_id=%s after_seconds=%s", request_id, late.seconds)
-            status, body = error_body(TookTooLong(late.seconds), request_id)
-            headers = _error_headers(request_id)
+            status, headers, body = _refused(TookTooLong(late.seconds), request_id)
         except Exception as error:
-            # The traceback goes to the log without values: frames are named, locals are never printed.
-            log.error(
-                "request.failed request_id=%s error=%s", request_id, type(error).__name__, exc_info=error
-            )
-            status, headers = 500, _error_headers(request_id)
-            body = encode({"errors": [f"internal error; request_id {request_id}"]}) + b"\n"
+            status, headers, body = _failed(error, request_id)
         finally:
-            late.running.pop(task, None)
+            if late.running.pop(task, None) is None:
+                late.expired(task)  # if a handler answered all the same, forget that it was cut off
         if granted:
             headers = [*headers, *granted]
         if rules.added is not None:
@@ -236,6 +230,22 @@ def _answer(request_id: str, response: Response) -> tuple[int, Headers, bytes]:
     if response.empty and not response.warnings:
         return 204, EMPTY_HEADERS, b""
     return response.status, JSON_HEADERS, envelope(request_id, response)
+
+
+def _refused(error: BrokerError, request_id: str) -> tuple[int, Headers, bytes]:
+    """Return the answer to a request that could not be carried out."""
+    status, body = error_body(error, request_id)
+    if isinstance(error, Tampered):
+        log.error("request.failed request_id=%s error=%s", request_id, error)
+    return status, _error_headers(request_id), body
+
+
+def _failed(error: Exception, request_id: str) -> tuple[int, Headers, bytes]:
+    """Return the answer to a request that broke something of ours."""
+    # The traceback goes to the log without values: frames are named, locals are never printed.
+    log.error("request.failed request_id=%s error=%s", request_id, type(error).__name__, exc_info=error)
+    body = encode({"errors": [f"internal error; request_id {request_id}"]}) + b"\n"
+    return 500, _error_headers(request_id), body
 
 
 def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -157,7 +157,8 @@ class ListenerRules:
         Raises: PreconditionFailed, PermissionDenied, InvalidRequest.
         """
         raw: list[tuple[bytes, bytes]] = scope["headers"]
-        client = None
+        client: str | None = None
+        granted: Headers = ()
         if self.forwarded is not None:
             values = [value.decode("latin-1") for name, value in raw if name == b"x-forwarded-for"]
             client = self.forwarded.client((scope.get("client") or ("",))[0], values)
@@ -166,10 +167,12 @@ class ListenerRules:
             if origin:
                 if not self.cors.allows(origin):
                     raise PermissionDenied("origin not allowed")
-                return client, self.cors.granted(origin)
+                granted = self.cors.granted(origin)
+                if scope["method"] == "OPTIONS":
+                    return client, granted  # a browser's question comes without headers of the page's
         if self.require_header and [value for name, value in raw if name == b"x-vault-request"] != [b"true"]:
             raise PreconditionFailed("missing 'X-Vault-Request' header")
-        return client, ()
+        return client, granted
 
     def check_ceremony(self, path: str) -> None:
         """Refuse a ceremony that another listener takes part in without a token, and this one does not.

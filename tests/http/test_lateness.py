@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -116,6 +117,18 @@ async def test_a_cancellation_from_elsewhere_is_not_ours_to_answer():
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not edge.lateness.running
+
+
+async def test_a_handler_that_answers_all_the_same_is_heard_and_forgotten():
+    async def handle(request):
+        with suppress(asyncio.CancelledError):
+            await forever(request)
+        return Response(data={})
+
+    edge = Edge(handle)
+    task = asyncio.current_task()
+    assert (await edge.get())[0] == 200
+    assert (task.cancelling(), edge.lateness.expired(task)) == (0, False)
 
 
 async def test_the_clock_stops_when_nobody_is_there():

@@ -138,3 +138,23 @@ async def test_no_header_stands_for_a_client_certificate(name):
         {**scope, "client": ("127.0.0.1", 9), "broker.listener": trusting}, receive, send
     )
     assert [(c.remote_address, c.scheme, c.client_cert_chain) for c in seen] == [("203.0.113.7", "http", ())]
+
+
+@pytest.mark.parametrize(("network", "kept"), [("127.0.0.1", True), ("10.0.0.0/8", False)])
+async def test_a_header_that_is_not_believed_reaches_nobody(network, kept):
+    seen = []
+
+    async def handle(request):
+        seen.append("x-forwarded-for" in request.headers)
+        return Response(data={})
+
+    async def send(message):
+        pass
+
+    listener = dataclasses.replace(
+        PLAIN, x_forwarded_for_authorized_addrs=(network,), x_forwarded_for_reject_not_authorized=False
+    )
+    scope = {"type": "http", "method": "GET", "raw_path": b"/v1/a", "query_string": b""}
+    scope |= {"headers": [(b"x-forwarded-for", b"203.0.113.7")], "client": ("127.0.0.1", 9)}
+    await create_edge(handle, book(listener))({**scope, "broker.listener": listener}, None, send)
+    assert seen == [kept]

@@ -270,13 +270,14 @@ def test_a_listed_origin_is_told_what_it_may_send(node):
     assert "LIST" in answer.headers["access-control-allow-methods"].split(",")
     assert {"X-Team", "X-Vault-Token"} <= set(answer.headers["access-control-allow-headers"].split(","))
     assert answer.headers["access-control-max-age"] == "300"
-    served = node.call("web", "GET", "auth/token/lookup-self", headers=[origin])
+    served = node.call("web", "GET", "auth/token/lookup-self", headers=[origin, ("X-Vault-Request", "true")])
     assert (served.status, served.headers["access-control-allow-origin"]) == (200, origin[1])
     assert served.headers["vary"] == "Origin"
 
 
 def test_a_listed_origin_sees_why_it_was_refused(node):
-    answer = node.call("web", "GET", "cubbyhole/none", headers=[("Origin", "https://a.example")])
+    headers = [("Origin", "https://a.example"), ("X-Vault-Request", "true")]
+    answer = node.call("web", "GET", "cubbyhole/none", headers=headers)
     assert (answer.status, answer.headers["access-control-allow-origin"]) == (404, "https://a.example")
 
 
@@ -292,6 +293,11 @@ def test_an_origin_that_is_nearly_listed_is_refused(node, origin, method):
     answer = node.call("web", method, "cubbyhole/x", headers=headers)
     assert (answer.status, answer.error) == (403, "origin not allowed")
     assert "access-control-allow-origin" not in answer.headers
+
+
+def test_a_listed_origin_needs_the_request_header_too(node):
+    answer = node.call("web", "GET", "cubbyhole/none", headers=[("Origin", "https://a.example")])
+    assert answer.status == 412
 
 
 def test_an_unknown_verb_is_not_granted(node):
