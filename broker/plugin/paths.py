@@ -113,7 +113,9 @@ class Path:
         self.parameters: tuple[str, ...] = tuple(name for name, _ in _PARAMETER.findall(template))
         lists = list is not None or scan is not None
         self.slash = lists if slash is None else slash
-        self.pattern = re.compile(self._expression(template, "/?" if self.slash else ""), re.ASCII | re.DOTALL)
+        self.pattern = re.compile(
+            self._expression(template, "/?" if self.slash else ""), re.ASCII | re.DOTALL
+        )
         self.rank = self._rank(template)
         self._check()
 
