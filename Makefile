@@ -41,6 +41,7 @@ check: $(VENV)/.dev-stamp ## Format, lint, types, import arrows, licences, fresh
 	MYPYPATH=.mypy-path $(BIN)/mypy -p broker -p broker_plugins
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m contrib.checks
+	$(BIN)/python -m contrib.apidoc --check
 
 format: $(VENV)/.dev-stamp ## Rewrite the code as the formatter and the linter's safe fixes want it.
 	$(BIN)/ruff format .
