@@ -41,8 +41,8 @@ def test_every_path_of_the_document_is_refused(sealed):
     for number, template in enumerate(document["paths"]):
         path = template.lstrip("/").replace("{", "").replace("}", "")
         for method in ("GET", "POST", "LIST", "DELETE"):
-            if path in ("sys/unseal", "sys/init") and method == "POST":
-                continue
+            if path in ("sys/unseal", "sys/init", "sys/seal") and method == "POST":
+                continue  # to seal what is sealed changes nothing, and is answered as in Vault
             reply = lines[number % len(lines)].call(method, path, raw=b"{}" if method == "POST" else None)
             if reply.status in STILL_SERVED.get(path, set()) and method == "GET":
                 continue
