@@ -11,6 +11,7 @@ from typing import Any
 from broker.http.cors import Cors
 from broker.http.errors import PreconditionFailed
 from broker.http.forwarded import ForwardedFor
+from broker.http.headers import ResponseHeaders
 from broker.http.lateness import Lateness
 from broker.http.strictjson import JsonLimits
 from broker.plugin.errors import ConfigError, PermissionDenied
@@ -24,22 +25,6 @@ DEFAULT_SIZE = 32 * 1024 * 1024
 DEFAULT_MEMORY = 64 * 1024 * 1024
 DEFAULT_STRINGS = 1000
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
-
-RESERVED = frozenset(
-    (
-        "cache-control",
-        "connection",
-        "content-length",
-        "content-type",
-        "date",
-        "transfer-encoding",
-        "x-request-id",
-    )
-)
-"""Headers that the server sets itself."""
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
-_VALUE = re.compile(r"[\x20-\x7e\x80-\xff]*")
-_STATUS = re.compile(r"default|[1-5]xx|[1-5][0-9][0-9]", re.ASCII)
 
 CEREMONIES = re.compile(
     r"(?:^|/)sys/(?:init|unseal|seal(?!-)|rekey|generate-root|rotate|step-down|namespaces|remount)(?:[/-]|$)"
@@ -56,51 +41,6 @@ _CEREMONY_KEYS = {
     "disable_unauthed_rekey_endpoints": "rekey",
     "disable_unauthed_generate_root_endpoints": "generate-root",
 }
-
-
-class ResponseHeaders:
-    """Headers that every answer carries, by its status."""
-
-    def __init__(self, always: Headers = (), custom: Mapping[str, Any] | None = None) -> None:
-        """``custom`` as in the file: ``default``, ``4xx`` or ``404`` to names to lists of values. Raises: ConfigError."""
-        self._always = tuple(always)
-        self._custom = {str(key): _lines(str(key), table) for key, table in (custom or {}).items()}
-        self._known: dict[int, Headers] = {}
-
-    def of(self, status: int) -> Headers:
-        """Return the headers for a status. The more specific of two settings for the same header counts."""
-        found = self._known.get(status)
-        if found is None:
-            merged: dict[bytes, bytes] = dict(self._always)
-            for key in ("default", f"{status // 100}xx", str(status)):
-                merged.update(self._custom.get(key, ()))
-            found = self._known[status] = tuple(merged.items())
-        return found
-
-
-def _lines(status: str, table: Any) -> Headers:
-    """Return one status's headers as they are sent; values of one name are joined as the peer joins them."""
-    if not _STATUS.fullmatch(status) or not isinstance(table, Mapping):
-        raise ConfigError(
-            'expected custom_response_headers to be like: "default" = { "X-Name" = ["value"] }, '
-            'by "default", "4xx" or "404"'
-        )
-    lines = []
-    for name, values in table.items():
-        texts = [values] if isinstance(values, str) else values
-        if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
-            raise ConfigError(f"expected the header {name!r} to be a list of strings")
-        value = "; ".join(texts)
-        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
-            raise ConfigError(f"expected {name!r} and its values to be fit for an HTTP header")
-        if not reserved(name):
-            lines.append((name.lower().encode(), value.encode("latin-1")))
-    return tuple(lines)
-
-
-def reserved(name: str) -> bool:
-    """Tell whether a header is the server's own, so that a configured one is left out."""
-    return name.lower().startswith("x-vault-") or name.lower() in RESERVED
 
 
 class ListenerRules:

@@ -7,7 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
-from broker.http.listener import ListenerRules, reserved
+from broker.http.headers import reserved
+from broker.http.listener import ListenerRules
 from broker.plugin.errors import ConfigError
 from broker.server.convert import Mismatch, convert
 from broker.server.settings import AuditStanza, ListenerConfig, SealStanza, ServerConfig, StorageStanza

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from broker.http.app import create_edge
-from broker.http.listener import CEREMONIES, ListenerRules, ResponseHeaders, RuleBook
+from broker.http.headers import ResponseHeaders
+from broker.http.listener import CEREMONIES, ListenerRules, RuleBook
 from broker.plugin.errors import ConfigError
 from broker.plugin.messages import Response
 from broker.server.settings import ListenerConfig, ServerConfig
