@@ -69,6 +69,7 @@ class Application:
             system=(system, SYSTEM_MOUNT, table),
             denials=self.denials,
             default_ttl=self.settings.default_lease_ttl,
+            max_ttl=self.settings.max_lease_ttl,
         )
 
     def table_of(self, engine: Engine) -> PathTable:

@@ -28,7 +28,7 @@ async def mint_login(
     mount: Mount,
     context: Context,
     *,
-    limits: Limits | None = None,
+    limits: Limits,
 ) -> None:
     """Store the token of a login and fill it into ``auth``. Raises: InvalidRequest if a login asks for root."""
     policies = canonical_names(auth.policies)
@@ -38,7 +38,7 @@ async def mint_login(
         policies = tuple(sorted({*policies, "default"}))
     lifetime = grant(
         whole_seconds(auth.ttl),
-        limits=limits or limits_of(mount),
+        limits=limits,
         max_ttl=whole_seconds(auth.max_ttl),
         period=whole_seconds(auth.period),
         explicit_max_ttl=whole_seconds(auth.explicit_max_ttl),

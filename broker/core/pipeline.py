@@ -5,15 +5,12 @@ it did has had an effect yet. The request's audit record is written once, before
 """
 
 import asyncio
-import dataclasses
 import logging
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
-
-import msgspec
 
 from broker.audit.entry import AuditEntry, ResponseFacts
 from broker.barrier.envelope import UnknownTerm
@@ -21,8 +18,9 @@ from broker.core.admission import Admission, Session, Way, lead
 from broker.core.auditing import REFUSED, entry_of, facts_of_response, fill_caller, granted
 from broker.core.denials import Denials
 from broker.core.help import HELP
-from broker.core.logins import mint_login
+from broker.core.logins import limits_of, mint_login
 from broker.core.requests import Request
+from broker.core.results import respond
 from broker.core.runtime import Runtime
 from broker.core.sealing import SealState
 from broker.core.tokens import DENIED
@@ -38,7 +36,7 @@ from broker.plugin.errors import (
     UnsupportedOperation,
     UnsupportedPath,
 )
-from broker.plugin.messages import Auth, Plain, Raw, Response
+from broker.plugin.messages import Response
 from broker.plugin.paths import Operation, Path, PathTable
 from broker.plugin.verbs import Verb
 from broker.storage.errors import TransactionConflict
@@ -85,10 +83,12 @@ class Core:
         system: tuple[Any, Mount, PathTable],
         denials: Denials,
         default_ttl: int,
+        max_ttl: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._seal = seal
         self._default_ttl = default_ttl
+        self._max_ttl = max_ttl
         self._system_engine, self._system_mount, self._system_table = system
         self._sealed_paths = {
             "sys/" + path.template
@@ -139,7 +139,7 @@ class Core:
             return None
         context = self._context(request, NOBODY, self._system_mount, ROOT_NAMESPACE, None, None, request.verb)
         result = await operation.calls(self._system_engine, context, operation.bind(params, request.data))
-        return _respond(result, operation, self._system_mount, context)
+        return respond(result, operation, self._system_mount, context)
 
     # The ordinary way
 
@@ -159,6 +159,7 @@ class Core:
             if pending is not None:
                 await pending
             attempt.audited = True
+        response: Response | None = None
         try:
             response = await self._run(attempt, request)
             tx = attempt.tx
@@ -168,14 +169,18 @@ class Core:
                 raise TransactionConflict
         except (*_AGAIN, AuditFailed):
             raise
+        except asyncio.CancelledError:
+            # Cut off, perhaps after the commit was handed over: what it did stands, but a token nobody was told of goes.
+            await self._audit_failure(runtime, entry, "the request was cut off")
+            if response is not None:
+                await self._undo(attempt, response)
+            raise
         except Exception as error:
             # A plain internal error is recorded too; its text stays in the log, for it may hold anything.
-            entry.error = (
-                (str(error) or type(error).__name__) if isinstance(error, BrokerError) else "internal error"
+            known = isinstance(error, BrokerError)
+            await self._audit_failure(
+                runtime, entry, (str(error) or type(error).__name__) if known else "internal error"
             )
-            pending = auditor.response(entry, NO_FACTS)
-            if pending is not None:
-                await pending
             raise
         if self._seal.current() is not runtime and not _seals(request):
             raise Sealed
@@ -260,10 +265,11 @@ class Core:
         if request.wrap_ttl:
             raise InvalidRequest("response wrapping is not available on this server yet")
         result = await operation.calls(route.engine, context, route.bind(operation, request.data))
-        response = _respond(result, operation, route.mount, context)
+        response = respond(result, operation, route.mount, context)
         auth = response.auth
         if auth is not None and auth.client_token is None:
-            await mint_login(attempt.way.tenant, attempt.tx, auth, route.mount, context)
+            limits = limits_of(route.mount, default_ttl=self._default_ttl, max_ttl=self._max_ttl)
+            await mint_login(attempt.way.tenant, attempt.tx, auth, route.mount, context, limits=limits)
         return response
 
     async def _undo(self, attempt: Attempt, response: Response) -> None:
@@ -272,6 +278,7 @@ class Core:
         if auth is None or auth.client_token is None:
             return
         tenant = attempt.way.tenant
+        await tenant.store.writer.flush()  # of a request that was cut off, the commit may still be under way
         while True:
             tx = await tenant.store.begin()
             name = await tenant.tokens.hash_of(tx, auth.client_token.reveal())
@@ -281,6 +288,13 @@ class Core:
             except TransactionConflict:
                 continue
             return
+
+    async def _audit_failure(self, runtime: Runtime, entry: AuditEntry, error: str) -> None:
+        """Record the answer to a request that failed after it was recorded."""
+        entry.error = error
+        pending = runtime.auditor.response(entry, NO_FACTS)
+        if pending is not None:
+            await pending
 
     async def _audit_refusal(
         self, runtime: Runtime, request: Request, attempt: Attempt, error: BrokerError
@@ -354,30 +368,3 @@ def _pick(row: Path, verb: Verb) -> Operation | None:
 
 def _seals(request: Request) -> bool:
     return request.path in ("sys/seal", "sys/step-down")
-
-
-def _respond(result: Any, operation: Operation, mount: Mount, context: Context) -> Response:
-    """Turn what a handler returned into a response."""
-    if isinstance(result, dict):
-        response = Response(data=result)
-    elif isinstance(result, Response):
-        response = result
-    elif result is None:
-        response = Response(empty=True)
-    elif isinstance(result, Mapping):
-        response = Response(data=result)
-    elif isinstance(result, Plain):
-        response = Response(plain=result)
-    elif isinstance(result, Raw):
-        response = Response(raw=result)
-    elif isinstance(result, Auth):
-        response = Response(auth=result)
-    elif dataclasses.is_dataclass(result) or isinstance(result, msgspec.Struct):
-        response = Response(data=msgspec.to_builtins(result))
-    else:
-        raise TypeError(f"a handler returned {type(result).__name__}")
-    response.mount_type = response.mount_type or mount.type
-    response.mirror = response.mirror or operation.mirror
-    if context.warnings:
-        response.warnings = [*context.warnings, *response.warnings]
-    return response
