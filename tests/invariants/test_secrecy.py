@@ -291,7 +291,7 @@ def test_an_engine_that_fails_with_a_secret_in_its_hands_gives_it_to_nobody(
     (site / "faulty_engine.py").write_text(FAULTY)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[broker.plugins]\nfaulty = faulty_engine\n")
-    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
     node = begin(log_format=log_format, log_level="trace")
     node.ok("POST", "sys/mounts/faulty", {"type": "faulty"})
     reply = node.call("POST", "faulty/fail", {"given": secret})
