@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine makes examples slow; that says nothing about the code. Each test sets how many examples it takes.
+settings.register_profile("broker", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("broker")
 
 pytest_plugins = ["tests.fixtures.servers"]
 

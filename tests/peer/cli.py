@@ -141,8 +141,8 @@ def _plain(text: str, ignore: tuple[str, ...]) -> list[str]:
     """The output's lines, masked, without what depends on the width of a value."""
     lines = []
     for raw in ANSI.sub("", text).splitlines():
-        if raw.startswith(("Commit Date", "Build Date")):
-            continue
+        if raw.startswith(("Commit Date", "Build Date", "Waiting for terminal status")):
+            continue  # the last: how often the command had to ask, which depends on the machine's load
         if raw.startswith("* ") and not MATCHED_BY_CLIENTS.search(raw):
             raw = "* <the server's own words>"
         line = OWN_ROWS.sub(r"\1 <own>", raw)
