@@ -33,6 +33,7 @@ from broker.plugin.errors import (
     NotInitialized,
     PermissionDenied,
     Sealed,
+    Unavailable,
     UnsupportedOperation,
     UnsupportedPath,
 )
@@ -126,7 +127,9 @@ class Core:
                     raise
                 await self._seal.reload_keyring()
             audited = attempt.audited
-        raise InvalidRequest("the entry is being changed by too many requests at once; try again")
+        busy = Unavailable("the entry is being changed by too many requests at once; try again")
+        await self._audit_refusal(runtime, request, attempt, busy)
+        raise busy
 
     # Paths that are served while sealed: no storage, no caller, no audit
 
