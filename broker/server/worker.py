@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.arbiter import Arbiter
@@ -33,6 +34,7 @@ Connection = HttpConnection | TlsProtocol
 log = logging.getLogger("broker.server")
 
 _TICK_SECONDS = 1.0
+_SWEEP_PARTS = 10
 _FAIR_LEAD = 2  # connections a worker may be ahead before it lets the others accept first
 
 
@@ -113,16 +115,18 @@ class BrokerWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         self._open_listeners()
         self._broker.node.mark_ready()
         log.info("worker %d ready", self.index)
+        part = 0
         while self.alive:
-            self.notify()
-            self._sweep()
+            if part == 0:
+                self.notify()
+                self._pace.tick(self.requests)
+            self._sweep(part)
+            part = (part + 1) % _SWEEP_PARTS
             if self.ppid != os.getppid():
                 log.warning("the arbiter is gone; stopping")
                 break
-            try:
-                await asyncio.wait_for(self._stop_asked.wait(), _TICK_SECONDS)
-            except TimeoutError:
-                self._pace.tick(self.requests)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop_asked.wait(), _TICK_SECONDS / _SWEEP_PARTS)
         await self._shutdown()
 
     async def _start_lifespan(self) -> Any:
@@ -190,9 +194,16 @@ class BrokerWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         counts = self._broker.node.connections(self.cfg.workers)
         return self.nr_conns >= min(counts) + _FAIR_LEAD
 
-    def _sweep(self) -> None:
+    def _sweep(self, part: int | None = None) -> None:
+        """Cut off what is overdue: among all connections, or in one part of them, so that no request waits for long.
+
+        Which part a connection is in may shift as others come and go; it is looked at within a few seconds anyway.
+        """
         now = self.loop.time()
-        for connection in [c for c in self._connections if c.deadline <= now]:
+        connections = list(self._connections)
+        if part is not None:
+            connections = connections[part::_SWEEP_PARTS]
+        for connection in [c for c in connections if c.deadline <= now]:
             connection.expire()
 
     # -- reload ----------------------------------------------------------------------------------------------
