@@ -61,7 +61,7 @@ _AGAIN = (TransactionConflict, UnknownTerm)
 class Attempt:
     """The moving parts of one pass of a request through the pipeline, filled in as they become known."""
 
-    __slots__ = ("audited", "context", "entry", "operation", "session", "tx", "way")
+    __slots__ = ("audited", "context", "entry", "operation", "tx", "way")
 
     way: Way
     tx: Transaction
@@ -70,7 +70,6 @@ class Attempt:
 
     def __init__(self, *, audited: bool) -> None:
         self.audited = audited
-        self.session: Session | None = None
         self.entry: AuditEntry | None = None
 
 
@@ -174,9 +173,11 @@ class Core:
             raise
         except asyncio.CancelledError:
             # Cut off, perhaps after the commit was handed over: what it did stands, but a token nobody was told of goes.
-            await self._audit_failure(runtime, entry, "the request was cut off")
-            if response is not None:
-                await self._undo(attempt, response)
+            try:
+                await self._audit_failure(runtime, entry, "the request was cut off")
+            finally:
+                if response is not None:
+                    await self._undo(attempt, response)
             raise
         except Exception as error:
             # A plain internal error is recorded too; its text stays in the log, for it may hold anything.
@@ -216,7 +217,6 @@ class Core:
         session = admission.known_session(request, way, tx) or await admission.session(
             request, way, tx, spend=access is True
         )
-        attempt.session = session
         fill_caller(entry, session.found, request.token.reveal() if request.token is not None else "")
         context = attempt.context = self._bound_context(request, way, tx, session)
         if row is not None and row.exists is not None and verb is Verb.UPDATE and route is not None:
