@@ -4,7 +4,6 @@ Shape: ``{"help": text, "see_also": null, "openapi": {...}}`` without an envelop
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from textwrap import indent
@@ -13,7 +12,7 @@ from typing import Any
 from broker.core.openapi import Described, document
 from broker.plugin.context import Context
 from broker.plugin.engine import Engine
-from broker.plugin.fields import InputField
+from broker.plugin.fields import InputField, Nothing
 from broker.plugin.messages import Plain
 from broker.plugin.paths import Operation, Path, PathTable
 
@@ -31,11 +30,6 @@ _WORDS: Mapping[Any, str] = {
     dict[str, str]: "map of strings",
     dict[str, Any]: "map",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    pass
 
 
 @lru_cache(maxsize=256)

@@ -15,7 +15,7 @@ from broker.plugin.errors import (
     UnsupportedOperation,
     UnsupportedPath,
 )
-from broker.plugin.fields import Field, Json, parse_duration
+from broker.plugin.fields import Field, Json, Nothing, parse_duration
 from broker.plugin.messages import Auth, Plain, Raw, Response
 from broker.plugin.paths import Operation, Path, PathTable
 from broker.plugin.secret import Secret
@@ -43,6 +43,7 @@ __all__ = [
     "MountConfig",
     "NamespaceInfo",
     "NotFound",
+    "Nothing",
     "Operation",
     "Path",
     "PathTable",

@@ -50,6 +50,11 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class Nothing:
+    """The arguments of an operation that takes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class InputField:
     """One compiled input: its name on the wire, its type for the documents, its converter."""
 

@@ -17,7 +17,7 @@ from broker.core.system.parts import SystemBase
 from broker.core.system.rate import Rate
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound, QuotaExceeded
-from broker.plugin.fields import Field
+from broker.plugin.fields import Field, Nothing
 from broker.plugin.messages import Response
 from broker.plugin.paths import Operation, Path
 
@@ -32,11 +32,6 @@ HASHES = Rate(per_second=2.0, burst=60)
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", re.ASCII)
 DevicePath = Annotated[str, Field("Name of the device.", max_length=256)]
 HeaderName = Annotated[str, Field("Name of the header.", max_length=128)]
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    pass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ has changed nothing.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
@@ -24,6 +25,7 @@ from broker.core.sealing import Node, SealState
 from broker.core.system.parts import Parts
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, QuotaExceeded, Sealed, Tampered
+from broker.plugin.fields import Field
 from broker.plugin.secret import Secret
 
 SEAL_KEY: Final = "seal-key"
@@ -40,6 +42,17 @@ MAX_UNSEAL_BODY: Final = 1024
 
 S = TypeVar("S", Progress, Rekey, GenerateRoot)
 _decode_refusals = msgspec.json.Decoder(dict[str, tuple[int, float]]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class GiveShare:
+    key: Annotated[Secret[str] | None, Field("One share: words, hex or base64.", max_length=1024)] = None
+    nonce: Annotated[str, Field("Nonce of the attempt.", max_length=64)] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    nonce: Annotated[str, Field("If given, end this attempt only.", max_length=64)] = ""
 
 
 def look(node: Node, name: str, kind: type[S]) -> tuple[bytes | None, S | None]:
@@ -150,6 +163,8 @@ __all__ = [
     "MAX_UNSEAL_BODY",
     "NEXT_ROOT_KEY",
     "SEAL_KEY",
+    "Cancel",
+    "GiveShare",
     "at_root",
     "authority_of",
     "counted",

@@ -18,20 +18,15 @@ from broker.barrier.generate_root import (
     not_in_progress,
 )
 from broker.core.birth import mint_root
-from broker.core.system.ceremony import at_root, authority_of, counted, look, put, put_back
+from broker.core.system.ceremony import Cancel, GiveShare, at_root, authority_of, counted, look, put, put_back
 from broker.core.system.parts import Parts, SystemBase
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest
-from broker.plugin.fields import Field
+from broker.plugin.fields import Field, Nothing
 from broker.plugin.messages import Plain, Response
 from broker.plugin.paths import Operation, Path
 from broker.plugin.secret import Secret
 from broker.storage.errors import TransactionConflict
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +35,6 @@ class StartAttempt:
         None
     )
     pgp_key: Annotated[str, Field("PGP key that the token is encrypted to, base64.", max_length=65536)] = ""
-
-
-@dataclass(frozen=True, slots=True)
-class GiveShare:
-    key: Annotated[Secret[str] | None, Field("One share: words, hex or base64.", max_length=1024)] = None
-    nonce: Annotated[str, Field("Nonce of the attempt.", max_length=64)] = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    nonce: Annotated[str, Field("If given, end this attempt only.", max_length=64)] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """``sys/version-history``: which versions of the server have run on this store. Source: Vault's API documentation."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -12,6 +11,7 @@ from broker.core.system.parts import SystemBase
 from broker.core.tenants import Tenant
 from broker.plugin.context import Context
 from broker.plugin.errors import Unavailable
+from broker.plugin.fields import Nothing
 from broker.plugin.paths import Operation, Path
 from broker.storage.errors import TransactionConflict
 
@@ -23,11 +23,6 @@ class VersionsRecord(msgspec.Struct, frozen=True):
 
     v: int = 1
     installed: dict[str, str] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    pass
 
 
 async def note_version(root: Tenant, clock: Callable[[], float]) -> None:

@@ -18,16 +18,11 @@ from broker.core.system.parts import SystemBase
 from broker.core.tenants import new_mount
 from broker.plugin.context import Context, Mount, MountConfig
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field, Json
+from broker.plugin.fields import Field, Json, Nothing
 from broker.plugin.messages import Response
 from broker.plugin.paths import Operation, Path
 
 MountPath = Annotated[str, Field("Path of the mount.", max_length=t.MAX_PATH)]
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    pass
 
 
 @dataclass(frozen=True, slots=True)

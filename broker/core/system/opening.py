@@ -17,10 +17,10 @@ from broker.barrier.unseal import open_barrier, reset, submit
 from broker.core.system.ceremony import MAX_UNSEAL_BODY, SEAL_KEY, at_root, counted, look
 from broker.core.system.initialise import initialise_store
 from broker.core.system.parts import Parts, SystemBase
-from broker.core.system.status import Nothing, describe, stored
+from broker.core.system.status import describe, stored
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotInitialized, TooLarge
-from broker.plugin.fields import Field, Json
+from broker.plugin.fields import Field, Json, Nothing
 from broker.plugin.messages import Plain
 from broker.plugin.paths import Operation, Path
 from broker.plugin.seal import SealKind

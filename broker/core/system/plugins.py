@@ -11,16 +11,11 @@ from broker.core.plugins import Plugin
 from broker.core.system.parts import SystemBase
 from broker.plugin.context import Context
 from broker.plugin.errors import NotFound
-from broker.plugin.fields import Field
+from broker.plugin.fields import Field, Nothing
 from broker.plugin.paths import Operation, Path
 
 KINDS = ("auth", "secret", "database", "storage", "seal", "audit")
 Kind = Annotated[str, Field("Kind of plugin.", choices=KINDS)]
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    pass
 
 
 @dataclass(frozen=True, slots=True)

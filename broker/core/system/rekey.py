@@ -27,6 +27,8 @@ from broker.barrier.records import (
 from broker.barrier.rekey import Rekey, Step
 from broker.core.system.ceremony import (
     SEAL_KEY,
+    Cancel,
+    GiveShare,
     at_root,
     authority_of,
     counted,
@@ -39,19 +41,13 @@ from broker.core.system.initialise import share_request
 from broker.core.system.parts import Parts, SystemBase
 from broker.plugin.context import Context
 from broker.plugin.errors import Conflict, InvalidRequest
-from broker.plugin.fields import Field, Json
+from broker.plugin.fields import Field, Json, Nothing
 from broker.plugin.messages import Plain, Response
 from broker.plugin.paths import Operation, Path
-from broker.plugin.secret import Secret
 
 Take = Callable[[Rekey, Authority], Awaitable[Step]]
 _GUARDED = (SEAL_CONFIG, ROOT_KEY, RECOVERY_CONFIG)
 """What must be unchanged when the new shares come into force. Not the keyring: it counts encryptions all the time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +63,6 @@ class StartRekey:
     backup: Annotated[bool, Field("Keep the PGP-encrypted shares in storage.")] = False
     require_verification: Annotated[bool, Field("New shares count only once they were brought back.")] = False
     stored_shares: Annotated[int, Field("Unused here.", deprecated=True)] = 0
-
-
-@dataclass(frozen=True, slots=True)
-class GiveShare:
-    key: Annotated[Secret[str] | None, Field("One share: words, hex or base64.", max_length=1024)] = None
-    nonce: Annotated[str, Field("Nonce of the attempt.", max_length=64)] = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    nonce: Annotated[str, Field("If given, end this attempt only.", max_length=64)] = ""
 
 
 @dataclass(frozen=True, slots=True)

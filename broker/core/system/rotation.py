@@ -20,16 +20,11 @@ from broker.core.system.ceremony import NEXT_ROOT_KEY, SEAL_KEY, at_root, author
 from broker.core.system.parts import SystemBase
 from broker.plugin.context import Context
 from broker.plugin.errors import Conflict, InvalidRequest, Sealed
-from broker.plugin.fields import Field
+from broker.plugin.fields import Field, Nothing
 from broker.plugin.paths import Operation, Path
 from broker.plugin.secret import Secret
 
 ATTEMPTS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    pass
 
 
 @dataclass(frozen=True, slots=True)

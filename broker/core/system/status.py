@@ -17,15 +17,10 @@ from broker.core.system.ceremony import at_root, look
 from broker.core.system.parts import Parts, SystemBase
 from broker.plugin.context import Context
 from broker.plugin.errors import NotInitialized
-from broker.plugin.fields import Field, Json
+from broker.plugin.fields import Field, Json, Nothing
 from broker.plugin.messages import Plain
 from broker.plugin.paths import Operation, Path
 from broker.plugin.seal import SealKind
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    pass
 
 
 @dataclass(frozen=True, slots=True)

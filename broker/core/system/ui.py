@@ -15,17 +15,12 @@ from broker.core.system.parts import SystemBase
 from broker.core.system.reach import acl_of, known, reached_mounts
 from broker.plugin.context import Context, Mount
 from broker.plugin.errors import NotFound, PermissionDenied
-from broker.plugin.fields import Field
+from broker.plugin.fields import Field, Nothing
 from broker.plugin.paths import Operation, Path
 
 PAGE = 2_000
 MAX_COUNTED = 100_000
 """Tokens are counted up to here: a dashboard's number is not worth reading a whole store."""
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    pass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from broker.plugin import (
     Context,
     InvalidRequest,
     Mount,
+    Nothing,
     Operation,
     Path,
     Response,
@@ -64,7 +65,7 @@ class TokenMethod(AuthMethod):
         """Revoke a token and all below it."""
         await self._tokens.revoke(ctx, _given(args.token))
 
-    async def revoke_self(self, ctx: Context, args: p.Nothing) -> None:
+    async def revoke_self(self, ctx: Context, args: Nothing) -> None:
         """Revoke the calling token and all below it."""
         await self._tokens.revoke(ctx, None)
 
@@ -79,7 +80,7 @@ class TokenMethod(AuthMethod):
         if not await self._tokens.revoke_orphan(ctx, _given(args.token)):
             raise InvalidRequest("token to revoke not found")
 
-    async def tidy(self, ctx: Context, args: p.Nothing) -> Response:
+    async def tidy(self, ctx: Context, args: Nothing) -> Response:
         """Begin to clear away what dead tokens left behind."""
         await self._tokens.tidy(ctx)
         return Response(status=202, warnings=[TIDYING])
@@ -124,9 +125,7 @@ class TokenMethod(AuthMethod):
             "Revoke a token and all below it.",
             update=Operation(p.RequiredToken, None, calls=revoke),
         ),
-        Path(
-            "revoke-self", "Revoke the calling token.", update=Operation(p.Nothing, None, calls=revoke_self)
-        ),
+        Path("revoke-self", "Revoke the calling token.", update=Operation(Nothing, None, calls=revoke_self)),
         Path(
             "revoke-accessor",
             "Revoke a token by its accessor.",
@@ -140,7 +139,7 @@ class TokenMethod(AuthMethod):
         Path(
             "tidy",
             "Clear away what dead tokens left behind.",
-            update=Operation(p.Nothing, None, calls=tidy),
+            update=Operation(Nothing, None, calls=tidy),
         ),
         Path(
             "accessors",

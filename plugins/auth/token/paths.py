@@ -71,11 +71,6 @@ class RenewAccessor:
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
     after: Annotated[str, Field("List entries behind this one.")] = ""
     limit: Annotated[int | None, Field("At most this many entries.", minimum=0)] = None

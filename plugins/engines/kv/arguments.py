@@ -27,11 +27,6 @@ Limit = Annotated[int, Field("How many names to return; all of them if it is not
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
-    """An operation that takes nothing."""
-
-
-@dataclass(frozen=True, slots=True)
 class Named:
     """An operation that takes only a name."""
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from broker.plugin import Context, Engine, InvalidRequest, NotFound, Raw
+from broker.plugin import Context, Engine, InvalidRequest, NotFound, Nothing, Raw
 
 from . import arguments as take
 from .documents import merge_patch, outline
@@ -180,7 +180,7 @@ class ContentHandlers(VersionedBase):
         for number in found:
             ctx.storage.delete(version_path(path, number))
 
-    async def read_config(self, ctx: Context, args: take.Nothing) -> Mapping[str, Any]:
+    async def read_config(self, ctx: Context, args: Nothing) -> Mapping[str, Any]:
         """Return the settings that hold for every secret of the mount."""
         config = await self.config(ctx)
         return {

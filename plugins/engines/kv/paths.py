@@ -1,6 +1,6 @@
 """The door of version 2."""
 
-from broker.plugin import Operation, Path
+from broker.plugin import Nothing, Operation, Path
 
 from . import arguments as take
 from .errors import CasMismatch, MetadataCasMismatch
@@ -20,7 +20,7 @@ _EXPLAIN = Operation(take.Anything, None, calls=Kv.explain)
 CONFIG = Path(
     "config",
     "Settings that hold for every secret of the mount.",
-    read=Operation(take.Nothing, dict, calls=Kv.read_config),
+    read=Operation(Nothing, dict, calls=Kv.read_config),
     update=Operation(take.WriteConfig, None, calls=Kv.write_config),
     list=_EXPLAIN,
 )
