@@ -123,7 +123,9 @@ class SealState:
     async def records(self) -> tuple[BarrierRecords, dict[str, int]]:
         """Return the stored parts of the seal and the revisions they were read at. Raises: NotInitialized."""
         store = await self.root_store()
-        stored = {path: await store.get(path) for path in PATHS}
+        stored, seen = {path: await store.get(path) for path in PATHS}, None
+        while stored != seen:  # init or a rekey may commit in the middle: read until two looks agree
+            seen, stored = stored, {path: await store.get(path) for path in PATHS}
         revisions = {path: ABSENT if entry is None else entry.revision for path, entry in stored.items()}
         values = {path: None if entry is None else entry.value for path, entry in stored.items()}
         return BarrierRecords.load(values), revisions
