@@ -1,24 +1,14 @@
 """The policies of a tenant, stored parsed, and the compiled ACL of a token."""
 
-from collections.abc import Iterable
-
 from broker.access.policy.acl import ACL
-from broker.access.policy.default_policies import canonical_name
-from broker.access.policy.model import Policy
 from broker.access.policy.template import Identity, expand
 from broker.access.records import PolicyRecord
 from broker.storage.transaction import Transaction
 
 POLICY = "sys/policy/"
 MAX_COMPILED = 1024
-
-
-def canonical_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Return policy names as they are stored: canonical, each once, sorted. ``root`` is let through: the caller judges it.
-
-    Raises: InvalidRequest for a name that cannot be one, so that nothing looks like ``root`` without being it.
-    """
-    return tuple(sorted({canonical_name(name, allow_root=True) for name in names if name.strip()}))
+NOBODY = Identity()
+"""A token without an entity: templated grants give nothing, templated denials hold."""
 
 
 class PolicyStore:
@@ -30,15 +20,20 @@ class PolicyStore:
     async def load(self, tx: Transaction, name: str) -> PolicyRecord | None:
         return await tx.load(POLICY + name, PolicyRecord)
 
-    async def acl(self, tx: Transaction, names: tuple[str, ...]) -> ACL:
-        """Return the ACL of the named policies; names of policies that do not exist grant nothing."""
+    async def acl(self, tx: Transaction, names: tuple[str, ...], person: Identity = NOBODY) -> ACL:
+        """Return the ACL of the named policies, their templates filled in for ``person``.
+
+        Names of policies that do not exist grant nothing.
+        """
         load = tx.load
         records = tuple([await load(POLICY + name, PolicyRecord) for name in names])
         known = self._compiled.get(names)
         if known is not None and _same(known[0], records):
             return known[1]
-        policies = [_filled(record.parsed) for record in records if record is not None]
+        policies = [expand(record.parsed, person) for record in records if record is not None]
         acl = ACL(policies, root="root" in names)
+        if any(record.parsed.templated for record in records if record is not None):
+            return acl  # this person's own; the session keeps it
         if len(self._compiled) >= MAX_COMPILED:
             self._compiled.pop(next(iter(self._compiled)))
         self._compiled[names] = (records, acl)
@@ -46,11 +41,6 @@ class PolicyStore:
 
     def forget(self) -> None:
         self._compiled.clear()
-
-
-def _filled(policy: Policy) -> Policy:
-    """Return a policy as it holds for a token without an entity: templated grants give nothing, denials hold."""
-    return expand(policy, Identity()) if policy.templated else policy
 
 
 def _same(left: tuple[object, ...], right: tuple[object, ...]) -> bool:

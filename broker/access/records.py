@@ -1,5 +1,7 @@
 """What the access room stores."""
 
+from typing import Any
+
 import msgspec
 
 from broker.access.policy.model import Policy
@@ -36,6 +38,12 @@ class TokenEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     role: str = ""
     bound_cidrs: tuple[str, ...] = ()
     issue_time: str = ""
+    alias: str = ""
+    """The name that the holder logged in with; ``internal`` is what its auth method keeps for renewals."""
+    internal: dict[str, Any] | None = None
+    no_identity_policies: bool = False
+    strict_ip: str = ""
+    """The only address the token may be used from, where its role asks for that."""
     revoked: bool = False
     severed: bool = False
 

@@ -14,6 +14,7 @@ from broker.access.policy.acl import ACL
 from broker.access.records import TokenEntry
 from broker.access.tokens import ID as TOKEN_ID
 from broker.access.tokens import Found
+from broker.core.entities import standing_of
 from broker.core.requests import Request
 from broker.core.routing import Route
 from broker.core.runtime import Runtime
@@ -59,7 +60,9 @@ class Session:
 
     __slots__ = ("acl", "caller", "found", "home", "reads", "until")
 
-    def __init__(self, home: Tenant, found: Found, acl: ACL, reads: Reads, until: float) -> None:
+    def __init__(
+        self, home: Tenant, found: Found, acl: ACL, policies: tuple[str, ...], reads: Reads, until: float
+    ) -> None:
         entry = found.entry
         self.home = home
         self.found = found
@@ -69,7 +72,7 @@ class Session:
         self.caller = Caller(
             accessor=entry.accessor,
             display_name=entry.display_name,
-            policies=entry.policies,
+            policies=policies,
             entity_id=entry.entity_id,
             token_hash=found.hash,
             root=entry.root,
@@ -149,9 +152,11 @@ class Admission:
         # A transaction of its own tells what the session rests on, apart from what the request reads.
         own = await home.store.begin()
         found = await self._look_up(request, home, own, text, spend=spend)
-        acl = await home.policies.acl(own, found.entry.policies)
+        standing = await standing_of(home, own, found.entry)
+        names = tuple(sorted({*found.entry.policies, *standing.policies}))
+        acl = await home.policies.acl(own, names, standing.person)
         until = await home.tokens.horizon(own, found.entry)
-        session = Session(home, found, acl, own.observed(), until)
+        session = Session(home, found, acl, names, own.observed(), until)
         if home is tenant and not tx.rely_on(session.reads):
             raise TransactionConflict
         if not found.entry.num_uses:

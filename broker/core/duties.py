@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from broker.access.records import DueEntry
 from broker.access.tokens import DUE
+from broker.core import errands
 from broker.core.routing import storage_prefix
 from broker.core.system.mount_table import erase_data
 from broker.core.tenants import Tenant, Tenants
@@ -65,6 +66,10 @@ class Duties:
                 return True
             view = tx.view(storage_prefix(mount))
             return not await router.engine_of(mount).adopt(view, now=self._clock())
+        if due.kind == errands.KIND:
+            router = await self._tenants.router(tenant, tx)
+            await errands.run_errand(tenant, router, tx, due.name, self._clock())
+            return True
         if due.kind == "tenant":
             await self._tenants.destroy(due.name)
             return True

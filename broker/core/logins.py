@@ -1,12 +1,13 @@
 """Turning a successful login into a token, inside the login's own transaction."""
 
-from broker.access.policies import canonical_names
 from broker.access.records import TokenEntry
 from broker.access.tokens import Limits, grant, issue_time, whole_seconds
+from broker.core.entities import recognise
 from broker.core.tenants import Tenant
 from broker.plugin.context import Context, Mount
 from broker.plugin.errors import InvalidRequest
 from broker.plugin.messages import Auth
+from broker.plugin.names import policy_names
 from broker.storage.transaction import Transaction
 
 SYSTEM_DEFAULT_TTL = 768 * 3600
@@ -31,11 +32,12 @@ async def mint_login(
     limits: Limits,
 ) -> None:
     """Store the token of a login and fill it into ``auth``. Raises: InvalidRequest if a login asks for root."""
-    policies = canonical_names(auth.policies)
+    policies = policy_names(auth.policies, allow_root=True)
     if "root" in policies:
         raise InvalidRequest("auth methods cannot create root tokens")
     if not auth.no_default_policy:
         policies = tuple(sorted({*policies, "default"}))
+    await recognise(tenant, tx, auth, mount, context)
     lifetime = grant(
         whole_seconds(auth.ttl),
         limits=limits,
@@ -61,9 +63,13 @@ async def mint_login(
         renewable=auth.renewable,
         bound_cidrs=auth.bound_cidrs,
         issue_time=issue_time(context.now),
+        entity_id=auth.entity_id,
+        alias=auth.alias,
+        internal=dict(auth.internal) or None,
     )
     auth.client_token = await tenant.tokens.mint(tx, entry)
     auth.accessor = entry.accessor
-    auth.policies = auth.token_policies = policies
+    auth.token_policies = policies
+    auth.policies = tuple(sorted({*policies, *auth.identity_policies}))
     auth.lease_duration = lifetime.ttl
     auth.orphan = True

@@ -10,6 +10,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from broker.audit.entry import AuditEntry, ResponseFacts
@@ -17,13 +18,16 @@ from broker.barrier.envelope import UnknownTerm
 from broker.core.admission import Admission, Session, Way, lead
 from broker.core.auditing import REFUSED, entry_of, facts_of_response, fill_caller, granted
 from broker.core.denials import Denials
+from broker.core.errands import blocking, schedule
 from broker.core.help import HELP
+from broker.core.leasing import enter_lease
 from broker.core.logins import limits_of, mint_login
 from broker.core.requests import Request
 from broker.core.results import respond
 from broker.core.runtime import Runtime
 from broker.core.sealing import SealState
 from broker.core.tokens import DENIED
+from broker.core.wrapping import wrap
 from broker.plugin.context import Caller, Context, Mount, NamespaceInfo
 from broker.plugin.errors import (
     AuditFailed,
@@ -265,14 +269,16 @@ class Core:
     async def _run(self, attempt: Attempt, request: Request) -> Response:
         operation, route, context = attempt.operation, attempt.way.route, attempt.context
         assert route is not None
-        if request.wrap_ttl:
-            raise InvalidRequest("response wrapping is not available on this server yet")
         result = await operation.calls(route.engine, context, route.bind(operation, request.data))
         response = respond(result, operation, route.mount, context)
         auth = response.auth
         if auth is not None and auth.client_token is None:
             limits = limits_of(route.mount, default_ttl=self._default_ttl, max_ttl=self._max_ttl)
             await mint_login(attempt.way.tenant, attempt.tx, auth, route.mount, context, limits=limits)
+        if response.leased is not None:
+            await enter_lease(attempt.way.tenant, attempt.tx, response, route.mount, context)
+        if request.wrap_ttl:
+            return await wrap(attempt.way.tenant, attempt.tx, response, attempt.way.path, context)
         return response
 
     async def _undo(self, attempt: Attempt, response: Response) -> None:
@@ -325,6 +331,7 @@ class Core:
         if session is not None:
             context.judge, context.lead = session.acl, lead(tenant, session.home)
         context.default_ttl = route.mount.config.default_lease_ttl or self._default_ttl
+        context.schedule = partial(schedule, tx, route.mount)
         return context
 
     def _context(
@@ -351,14 +358,10 @@ class Core:
             transaction=tx,
             now=self._clock(),
             random=os.urandom,
-            blocking=_blocking,
+            blocking=blocking,
             token=request.token,
             wrap_ttl=request.wrap_ttl,
         )
-
-
-async def _blocking(function: Callable[..., Any], *args: Any) -> Any:
-    return await asyncio.to_thread(function, *args)
 
 
 def _pick(row: Path, verb: Verb) -> Operation | None:

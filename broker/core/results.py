@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from broker.plugin.context import Context, Mount
-from broker.plugin.messages import Auth, Plain, Raw, Response
+from broker.plugin.messages import Auth, Leased, Plain, Raw, Response
 from broker.plugin.paths import Operation
 
 
@@ -27,6 +27,8 @@ def respond(result: Any, operation: Operation, mount: Mount, context: Context) -
         response = Response(raw=result)
     elif isinstance(result, Auth):
         response = Response(auth=result)
+    elif isinstance(result, Leased):
+        response = Response(data=result.data, leased=result)
     elif dataclasses.is_dataclass(result) or isinstance(result, msgspec.Struct):
         response = Response(data=msgspec.to_builtins(result))
     else:

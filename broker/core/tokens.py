@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from broker.access.policies import POLICY, canonical_names
+from broker.access.policies import POLICY
 from broker.access.records import DueEntry, PolicyRecord, TokenEntry
 from broker.access.tokens import (
     ID,
@@ -28,6 +28,7 @@ from broker.core.tenants import Tenant
 from broker.plugin.context import Context, Mount
 from broker.plugin.errors import InvalidRequest, PermissionDenied
 from broker.plugin.messages import Auth
+from broker.plugin.names import policy_names
 from broker.plugin.secret import Secret
 from broker.plugin.services import NewToken
 from broker.storage.transaction import Transaction
@@ -218,7 +219,7 @@ class TokenService:
     def _policies(self, wanted: NewToken, caller: Found | None, *, sudo: bool) -> tuple[str, ...]:
         """Return the policies of a child: no more than its maker has, unless that may do anything (``sudo``)."""
         held = set() if caller is None else set(caller.entry.policies)
-        asked = set(canonical_names(wanted.policies)) if wanted.policies else set(held)
+        asked = set(policy_names(wanted.policies, allow_root=True)) if wanted.policies else set(held)
         if not sudo and not asked <= held:
             raise InvalidRequest("child policies must be subset of parent")
         if "root" in asked:

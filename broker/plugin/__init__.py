@@ -3,7 +3,15 @@
 from typing import TYPE_CHECKING, Any
 
 from broker.plugin.context import Caller, Connection, Context, Mount, MountConfig, NamespaceInfo, View
-from broker.plugin.engine import AuthMethod, AuthMethodType, Engine, EngineType
+from broker.plugin.engine import (
+    AuthMethod,
+    AuthMethodType,
+    Engine,
+    EngineType,
+    Extension,
+    Lease,
+    Login,
+)
 from broker.plugin.errors import (
     BrokerError,
     ConfigError,
@@ -16,9 +24,10 @@ from broker.plugin.errors import (
     UnsupportedPath,
 )
 from broker.plugin.fields import Field, Json, Nothing, parse_duration
-from broker.plugin.messages import Auth, Plain, Raw, Response
+from broker.plugin.messages import Auth, Leased, Plain, Raw, Response
 from broker.plugin.paths import Operation, Path, PathTable
 from broker.plugin.secret import Secret
+from broker.plugin.tokenparams import TokenParams, TokenSettings
 from broker.plugin.verbs import Verb
 
 if TYPE_CHECKING:
@@ -36,9 +45,13 @@ __all__ = [
     "Context",
     "Engine",
     "EngineType",
+    "Extension",
     "Field",
     "InvalidRequest",
     "Json",
+    "Lease",
+    "Leased",
+    "Login",
     "Mount",
     "MountConfig",
     "NamespaceInfo",
@@ -52,6 +65,8 @@ __all__ = [
     "Raw",
     "Response",
     "Secret",
+    "TokenParams",
+    "TokenSettings",
     "Unavailable",
     "UnsupportedOperation",
     "UnsupportedPath",

@@ -129,6 +129,10 @@ class Judge(Protocol):
     def check(self, verb: Verb, path: str, *, now: float) -> Verdict: ...
 
 
+def _no_schedule(when: float, name: str) -> None:
+    raise RuntimeError("nothing can be scheduled here: the request has no storage")
+
+
 class Context:
     """One request in the hands of a handler."""
 
@@ -146,6 +150,7 @@ class Context:
         "now",
         "path",
         "request_id",
+        "schedule",
         "storage",
         "sudo",
         "token",
@@ -192,6 +197,9 @@ class Context:
         self.token = token
         self.wrap_ttl = wrap_ttl
         self.default_ttl = 0  # seconds: the mount's default lifetime of leases, else the system's
+        self.schedule: Callable[[float, str], None] = (
+            _no_schedule  # ask for engine.wake(ctx, name) at a Unix time
+        )
         self.sudo = False  # the caller has the sudo capability on this path
         self.warnings: list[str] = []
 

@@ -1,4 +1,4 @@
-"""What handlers return: plain data, a login, or a body of their own.
+"""What handlers return: plain data, a login, a leased secret, or a body of their own.
 
 A handler may return ``None`` (204), a mapping or dataclass (``data``), or one of the classes below.
 """
@@ -15,7 +15,9 @@ from broker.plugin.secret import Secret
 class Auth:
     """A successful login: the pipeline mints the token in the same transaction and fills in what is ``None``.
 
-    ``ttl`` zero means the mount's default. ``alias`` is the caller's name at this auth method.
+    ``ttl`` zero means the mount's default. ``alias`` is the caller's name at this auth method: it finds, or makes, the
+    entity behind the login; empty for a login without one. ``group_aliases`` are the names of external groups that the
+    caller is in, as this method knows them. ``internal`` is kept with the token, never shown, and given back at renewal.
     """
 
     policies: tuple[str, ...] = ()
@@ -29,8 +31,12 @@ class Auth:
     metadata: Mapping[str, str] = field(default_factory=dict)
     token_type: str = "service"  # noqa: S105 - the kind, not a token
     alias: str = ""
+    alias_metadata: Mapping[str, str] = field(default_factory=dict)
+    group_aliases: tuple[str, ...] = ()
+    internal: Mapping[str, Any] = field(default_factory=dict, repr=False)
     no_default_policy: bool = False
     bound_cidrs: tuple[str, ...] = ()
+    strictly_bind_ip: bool = False
     # Filled by the token store:
     client_token: Secret[str] | None = None
     accessor: str = ""
@@ -39,6 +45,22 @@ class Auth:
     lease_duration: int = 0
     entity_id: str = ""
     orphan: bool = False
+
+
+@dataclass(slots=True)
+class Leased:
+    """A secret with a lifetime: the pipeline enters its lease in the same transaction and answers with the lease's id.
+
+    ``kind`` is the engine's word for this sort of secret; ``internal`` what renewing and revoking it needs, kept sealed
+    and never shown. ``ttl`` zero means the mount's default; the mount's and system's maxima hold in any case.
+    """
+
+    data: Mapping[str, Any]
+    kind: str
+    internal: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    ttl: timedelta = timedelta(0)
+    max_ttl: timedelta = timedelta(0)
+    renewable: bool = True
 
 
 @dataclass(slots=True)
@@ -83,6 +105,7 @@ class Response:
     renewable: bool = False
     lease_duration: int = 0
     wrap_info: WrapInfo | None = None
+    leased: Leased | None = None
     warnings: list[str] = field(default_factory=list)
     plain: Plain | None = None
     raw: Raw | None = None

@@ -1,4 +1,4 @@
-"""Services of the core that a built-in auth method may ask for by name (``EngineType.needs``)."""
+"""Services of the core that an auth method may ask for by name (``EngineType.needs``)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,6 +27,23 @@ class NewToken:
     num_uses: int = 0
     type: str = ""
     entity_alias: str = ""
+
+
+class Lockout(Protocol):
+    """Counts failed logins at the request's mount and locks names out (service ``lockout``).
+
+    ``name`` is the alias that the login would have, ``source`` narrows it where a name is no secret: then only logins
+    from that source are locked out. As tuned for the mount (``user_lockout_config``) or the server.
+    """
+
+    async def guard(self, ctx: Context, name: str, source: str = "") -> None:
+        """Let a login go on. Raises: PermissionDenied while the name is locked out."""
+
+    async def failed(self, ctx: Context, name: str, source: str = "") -> None:
+        """Count a failure, at once and durably: the request itself is about to fail and stores nothing."""
+
+    async def succeeded(self, ctx: Context, name: str, source: str = "") -> None:
+        """Forget the failures, in the request's transaction."""
 
 
 class Tokens(Protocol):

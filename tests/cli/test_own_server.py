@@ -105,6 +105,7 @@ def test_a_custodian_who_has_it_wrong_sees_the_share_again(own):
             room.expect("Word ")
             room.type("wrong\n")
         room.expect("That is not right; look again.")
+        room.expect("Press Enter")  # what is typed before the question is thrown away
         room.type("\n")
         room.expect("Write it down")
 

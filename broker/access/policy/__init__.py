@@ -1,7 +1,8 @@
 """Policies: parse them when written, enforce them on every request, explain what they decided."""
 
+from broker.plugin.names import canonical_name
+
 from .acl import ACL, Decision
-from .default_policies import canonical_name
 from .explain import Explanation, RuleNote, explain
 from .lint import lint
 from .model import Policy, Rule

@@ -1,9 +1,6 @@
-"""The policies that exist everywhere, and the one spelling of policy names."""
+"""The policies that exist everywhere."""
 
-import re
 from typing import Final
-
-from broker.plugin.errors import InvalidRequest
 
 ROOT: Final = "root"
 DEFAULT: Final = "default"
@@ -12,9 +9,6 @@ RESPONSE_WRAPPING: Final = "response-wrapping"
 #: Names whose text nobody may write. ``default`` may be changed, but not deleted.
 RESERVED: Final = frozenset({ROOT, RESPONSE_WRAPPING})
 
-MAX_NAME: Final = 256
-
-_NAME = re.compile(r"[a-z0-9._/-]+", re.ASCII)
 
 DEFAULT_TEXT: Final = """\
 # What every token may do unless it is created without this policy.
@@ -96,26 +90,3 @@ path "sys/wrapping/unwrap" {
   capabilities = ["update"]
 }
 """
-
-
-def canonical_name(name: str, *, allow_root: bool = False) -> str:
-    """The one spelling of a policy name: trimmed, lower case, ``[a-z0-9._/-]``.
-
-    >>> canonical_name(" App-Read ")
-    'app-read'
-
-    Every place that takes policy names goes through here, so that no spelling of ``root`` slips past a check.
-    ``allow_root`` is for the one caller that has proved to hold a root token.
-    Raises: InvalidRequest for other characters, ``.`` and ``..`` segments, and the reserved name ``root``.
-    """
-    trimmed = name.strip(" \t\r\n")
-    found = trimmed.lower() if trimmed.isascii() else ""
-    if len(found) > MAX_NAME or not _NAME.fullmatch(found):
-        raise InvalidRequest(
-            f"invalid policy name: expected 1 to {MAX_NAME} of the characters a-z 0-9 . _ / -"
-        )
-    if any(segment in ("", ".", "..") for segment in found.split("/")):
-        raise InvalidRequest("invalid policy name: empty, . and .. segments are not allowed")
-    if found == ROOT and not allow_root:
-        raise InvalidRequest("invalid policy name: root is reserved")
-    return found

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import msgspec
 
 from broker.access.policy.acl import ACL
-from broker.access.policy.default_policies import canonical_name
 from broker.access.policy.explain import explain
 from broker.access.tokens import Found
 from broker.core.system.parts import SystemBase
@@ -18,6 +17,7 @@ from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound, PermissionDenied
 from broker.plugin.fields import Field, Json
 from broker.plugin.messages import Response
+from broker.plugin.names import canonical_name
 from broker.plugin.paths import Operation, Path
 from broker.plugin.secret import Secret
 from broker.plugin.verbs import Verb

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from broker.access.policies import POLICY
-from broker.access.policy.default_policies import RESERVED, canonical_name
+from broker.access.policy.default_policies import RESERVED
 from broker.access.policy.lint import lint
 from broker.access.policy.model import Policy
 from broker.access.policy.parse import parse_policy
@@ -24,6 +24,7 @@ from broker.plugin.context import Context
 from broker.plugin.errors import Conflict, InvalidRequest, NotFound
 from broker.plugin.fields import Field
 from broker.plugin.messages import Response
+from broker.plugin.names import canonical_name
 from broker.plugin.paths import Operation, Path
 
 MAX_POLICY = 1_048_576
