@@ -6,6 +6,8 @@ Layout in the tenant's store::
     sys/token/id/<hash>                  TokenEntry
     sys/token/accessor/<hash>            AccessorEntry
     sys/token/child/<parent>/<child>     index of children
+    sys/lease/id/<path>/h<hash>          the token's own lease: finds it below the path that made it
+    sys/token/leases/<hash>              TokenLeases: that secrets were leased to it, which die with it
     sys/due/<time>/<kind>-<name>         DueEntry, time-ordered, for the steward
 
 A token dies with any of its ancestors: ``lookup`` walks the (cached) parents, so revoking a parent acts on the whole
@@ -32,6 +34,9 @@ ACCESSOR = "sys/token/accessor/"
 CHILD = "sys/token/child/"
 SALT = "sys/token/salt"
 DUE = "sys/due/"
+LEASE = "sys/lease/id/"
+LEASES = "sys/token/leases/"
+TOKEN_LEASE = b'{"v":1}'
 MAX_DEPTH = 64
 """Ancestors a token may have; deeper chains are refused at creation."""
 
@@ -44,6 +49,11 @@ def base62(length: int) -> str:
 def due_path(when: float, kind: str, name: str) -> str:
     """Return the time-ordered index path for something due at ``when`` (Unix seconds)."""
     return f"{DUE}{int(when * 1000):016d}/{kind}-{name}"
+
+
+def lease_path(name: str, entry: TokenEntry) -> str:
+    """Return where a token's own lease lies. Its lease id is the same without the room: ``auth/token/create/h<hash>``."""
+    return f"{LEASE}{entry.path}/h{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +156,7 @@ class TokenStore:
             tx.save(f"{CHILD}{entry.parent}/{name}", DueEntry("child", name))
         if entry.expires_at:
             tx.save(due_path(entry.expires_at, "token", name), DueEntry("token", name))
+        tx.put(lease_path(name, entry), TOKEN_LEASE)
         return Secret(text)
 
     async def taken(self, tx: Transaction, custom: str) -> bool:
@@ -177,7 +188,8 @@ class TokenStore:
         await self.erase(tx, name, entry)
 
     async def _has_belongings(self, tx: Transaction, name: str) -> bool:
-        return bool(await tx.list(f"sys/lease-by-token/{name}/", limit=1))
+        # Read, not listed: with it the commit rests on no secret being leased to the token meanwhile.
+        return await tx.get(LEASES + name) is not None
 
     async def sever(self, tx: Transaction, name: str, *, now: float) -> None:
         """Revoke a token but let its children live on as orphans."""
@@ -193,6 +205,8 @@ class TokenStore:
     async def erase(self, tx: Transaction, name: str, entry: TokenEntry) -> None:
         """Remove a token that has no children left: its entry, indexes and cubbyhole."""
         tx.delete(ID + name)
+        tx.delete(lease_path(name, entry))
+        tx.delete(LEASES + name)
         tx.delete(ACCESSOR + await self.hash_of(tx, entry.accessor))
         if entry.parent:
             tx.delete(f"{CHILD}{entry.parent}/{name}")
