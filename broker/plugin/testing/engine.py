@@ -54,6 +54,7 @@ class EngineHarness:
 
     ``caller`` and ``clock`` may be altered between calls; ``store.entries`` is what is stored; ``last`` tells the
     verb, the template and the warnings of the latest call. ``services`` go to the engine as its type's ``needs``.
+    ``connection`` is where calls come from; ``wake_due()`` does what ``ctx.schedule`` asked for by now.
     """
 
     def __init__(
@@ -79,6 +80,8 @@ class EngineHarness:
             accessor="accessor", display_name="tester", token_hash="0" * 32, root=True
         )
         self.denied: set[tuple[Verb, str]] = set()
+        self.connection = Connection()
+        self.scheduled: set[tuple[float, str]] = set()
         self.last: Exchange | None = None
         self._random = random.Random(0)  # noqa: S311 - tests repeat
 
@@ -122,6 +125,17 @@ class EngineHarness:
         transaction.commit()
         return result
 
+    async def wake_due(self) -> tuple[str, ...]:
+        """Wake the engine for everything scheduled that is due, earliest first, each in a transaction of its own."""
+        done: Any = []
+        while due := sorted(errand for errand in self.scheduled if errand[0] <= self.clock.now):
+            self.scheduled.discard(due[0])
+            transaction = self.store.transaction()
+            await self.engine.wake(self.context(Verb.UPDATE, "", MemoryView(transaction)), due[0][1])
+            transaction.commit()
+            done.append(due[0][1])
+        return tuple(done)
+
     def context(self, verb: Verb, path: str, storage: MemoryView) -> Context:
         """Build what a handler is given. Every capability is allowed unless ``denied`` names it."""
         context = Context(
@@ -131,7 +145,7 @@ class EngineHarness:
             namespace=ROOT,
             mount=self.mount,
             caller=self.caller,
-            connection=Connection(),
+            connection=self.connection,
             headers={},
             storage=storage,
             transaction=None,
@@ -142,6 +156,7 @@ class EngineHarness:
             wrap_ttl=None,
         )
         context.judge = _Allowing(self.denied)
+        context.schedule = lambda when, name: self.scheduled.add((when, name))
         context.default_ttl = self.mount.config.default_lease_ttl or DEFAULT_TTL
         return context
 
