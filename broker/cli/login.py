@@ -40,6 +40,7 @@ METHODS: Mapping[str, Method] = {
     "approle": Method("login", ("role_id", "secret_id"), ("secret_id",)),
     "jwt": Method("login", ("jwt",), ("jwt",)),
     "cert": Method("login"),
+    "apikey": Method("login", ("api_key",), ("api_key",)),
 }
 
 
