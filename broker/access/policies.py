@@ -1,6 +1,8 @@
 """The policies of a tenant, stored parsed, and the compiled ACL of a token."""
 
 from broker.access.policy.acl import ACL
+from broker.access.policy.default_policies import RESPONSE_WRAPPING, RESPONSE_WRAPPING_TEXT
+from broker.access.policy.parse import parse_policy
 from broker.access.policy.template import Identity, expand
 from broker.access.records import PolicyRecord
 from broker.storage.transaction import Transaction
@@ -10,6 +12,13 @@ MAX_COMPILED = 1024
 NOBODY = Identity()
 """A token without an entity: templated grants give nothing, templated denials hold."""
 
+BUILT_IN = {
+    RESPONSE_WRAPPING: PolicyRecord(
+        RESPONSE_WRAPPING, RESPONSE_WRAPPING_TEXT, parse_policy(RESPONSE_WRAPPING, RESPONSE_WRAPPING_TEXT)
+    )
+}
+"""The same in every tenant and never stored: nobody can change them."""
+
 
 class PolicyStore:
     """Load policies and keep compiled ACLs, each good exactly as long as the records it was compiled from."""
@@ -18,7 +27,7 @@ class PolicyStore:
         self._compiled: dict[tuple[str, ...], tuple[tuple[PolicyRecord | None, ...], ACL]] = {}
 
     async def load(self, tx: Transaction, name: str) -> PolicyRecord | None:
-        return await tx.load(POLICY + name, PolicyRecord)
+        return BUILT_IN.get(name) or await tx.load(POLICY + name, PolicyRecord)
 
     async def acl(self, tx: Transaction, names: tuple[str, ...], person: Identity = NOBODY) -> ACL:
         """Return the ACL of the named policies, their templates filled in for ``person``.
@@ -26,7 +35,7 @@ class PolicyStore:
         Names of policies that do not exist grant nothing.
         """
         load = tx.load
-        records = tuple([await load(POLICY + name, PolicyRecord) for name in names])
+        records = tuple([BUILT_IN.get(name) or await load(POLICY + name, PolicyRecord) for name in names])
         known = self._compiled.get(names)
         if known is not None and _same(known[0], records):
             return known[1]

@@ -19,6 +19,7 @@ from broker.core.admission import Admission, Session, Way, lead
 from broker.core.auditing import REFUSED, entry_of, facts_of_response, fill_caller, granted
 from broker.core.denials import Denials
 from broker.core.errands import blocking, schedule
+from broker.core.events import Events
 from broker.core.help import HELP
 from broker.core.leasing import enter_lease
 from broker.core.logins import limits_of, mint_login
@@ -27,7 +28,7 @@ from broker.core.results import respond
 from broker.core.runtime import Runtime
 from broker.core.sealing import SealState
 from broker.core.tokens import DENIED
-from broker.core.wrapping import wrap
+from broker.core.wrapping import TAKING, check_shown, revoke_wrapped, wrap
 from broker.plugin.context import Caller, Context, Mount, NamespaceInfo
 from broker.plugin.errors import (
     AuditFailed,
@@ -89,8 +90,10 @@ class Core:
         default_ttl: int,
         max_ttl: int,
         clock: Callable[[], float] = time.time,
+        events: Events | None = None,
     ) -> None:
         self._seal = seal
+        self.events = events or Events()
         self._default_ttl = default_ttl
         self._max_ttl = max_ttl
         self._system_engine, self._system_mount, self._system_table = system
@@ -218,9 +221,17 @@ class Core:
             attempt.operation = operation
             attempt.context = self._bound_context(request, way, tx, None)
             return
-        session = admission.known_session(request, way, tx) or await admission.session(
-            request, way, tx, spend=access is True
-        )
+        taking = way.path in TAKING
+        if taking:
+            await check_shown(way.tenant, request, self._clock(), self.events)
+        try:
+            session = admission.known_session(request, way, tx) or await admission.session(
+                request, way, tx, spend=access is True
+            )
+        except PermissionDenied:
+            if taking:  # of several at once, those that came too late are told so
+                await check_shown(way.tenant, request, self._clock(), self.events)
+            raise
         fill_caller(entry, session.found, request.token.reveal() if request.token is not None else "")
         context = attempt.context = self._bound_context(request, way, tx, session)
         if row is not None and row.exists is not None and verb is Verb.UPDATE and route is not None:
@@ -283,15 +294,18 @@ class Core:
 
     async def _undo(self, attempt: Attempt, response: Response) -> None:
         """Revoke the token that a response was about to announce: its audit record was refused."""
-        auth = response.auth
-        if auth is None or auth.client_token is None:
+        auth, wrapped = response.auth, response.wrap_info
+        if wrapped is None and (auth is None or auth.client_token is None):
             return
         tenant = attempt.way.tenant
         await tenant.store.writer.flush()  # of a request that was cut off, the commit may still be under way
         while True:
             tx = await tenant.store.begin()
-            name = await tenant.tokens.hash_of(tx, auth.client_token.reveal())
-            await tenant.tokens.revoke(tx, name, now=self._clock())
+            if wrapped is not None:
+                await revoke_wrapped(tenant, tx, wrapped, self._clock())
+            elif auth is not None and auth.client_token is not None:
+                name = await tenant.tokens.hash_of(tx, auth.client_token.reveal())
+                await tenant.tokens.revoke(tx, name, now=self._clock())
             try:
                 await tx.commit()
             except TransactionConflict:

@@ -14,6 +14,7 @@ from typing import Any, cast
 import falcon
 import falcon.asgi
 
+from broker.core.jsontext import encode
 from broker.core.requests import Request
 from broker.plugin.context import Connection
 from broker.plugin.errors import (
@@ -29,7 +30,7 @@ from broker.plugin.messages import Response
 from broker.plugin.secret import Secret
 from broker.plugin.verbs import Verb
 
-from .answers import encode, envelope, error_body
+from .answers import envelope, error_body
 from .errors import TookTooLong
 from .listener import CEREMONIES, ListenerRules, RuleBook, first
 from .strictjson import parse_body

@@ -20,6 +20,7 @@ OPEN = {
     "sys/leader": {Verb.READ},
     "sys/init": {Verb.READ, Verb.UPDATE},
     "sys/unseal": {Verb.UPDATE},
+    "auth/userpass/login/{username}": {Verb.UPDATE},
 }
 """Served to anybody."""
 
@@ -27,6 +28,11 @@ LOGINS = {
     "auth/apikey/login": {Verb.UPDATE},
 }
 """Where a token is to be had, once the method is mounted."""
+
+WRAPPING = {
+    "sys/wrapping/lookup": {Verb.READ, Verb.UPDATE},
+}
+"""The wrapping token is the credential: it says when and where something was wrapped."""
 
 OPTIONAL = {
     "sys/internal/ui/mounts": {Verb.READ},  # without a token: mounts with listing_visibility=unauth
@@ -36,8 +42,16 @@ OPTIONAL = {
 }
 """No policy is asked, but a token says what is shown."""
 
-ANSWERED = {**OPEN, "sys/internal/ui/mounts": {Verb.READ}}
-"""What says anything but 403 to a caller without a token."""
+ANSWERED = {
+    **OPEN,
+    **WRAPPING,
+    "sys/internal/ui/mounts": {Verb.READ},
+    "sys/wrapping/unwrap": {
+        Verb.UPDATE
+    },  # says 400 of a wrapping token that is not good, before it asks who calls
+    "sys/wrapping/rewrap": {Verb.UPDATE},
+}
+"""What says anything but "permission denied" to a caller without a token."""
 
 METHODS = {
     Verb.READ: "GET",
@@ -76,7 +90,7 @@ def marked(value: object) -> dict[str, set[Verb]]:
 
 
 def test_only_the_listed_paths_are_open_without_a_token():
-    assert marked(False) == OPEN | LOGINS
+    assert marked(False) == OPEN | LOGINS | WRAPPING
 
 
 def test_only_the_listed_paths_take_a_token_or_none():

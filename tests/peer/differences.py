@@ -9,6 +9,7 @@ EVERYWHERE: dict[str, str] = {
     "error-wrapping": "An error is sent as its text; OpenBao wraps some in `1 error occurred:` and line breaks.",
     "error-texts": "The text of a 400 is our own sentence, except where clients match on OpenBao's.",
     "vault-keys": "`performance_standby` and the leader's addresses are answered as Vault does; OpenBao leaves them out.",
+    "wrapped-request-id": "A wrapped answer has its `request_id`; OpenBao leaves it empty.",
     "own-versions": "Version numbers, build dates and plugin versions are our own.",
 }
 
@@ -18,6 +19,7 @@ BY_STEP: dict[str, str] = {
     "duplicate-share": "A share that was already given says so with 400; OpenBao silently ignores it.",
     "exact-numbers": "Integers of any size come back exactly; OpenBao turns large ones into floats.",
     "kv1-lists-are-paged": "`after` and `limit` page the lists of KV version 1 too; OpenBao ignores them there.",
+    "namespace-wrapping": "A wrapping token is good in its namespace and those below; in OpenBao also above it.",
     "no-5xx-for-bad-input": "A request that is wrong gets a 4xx where OpenBao answers 500.",
     "no-redirects": "Doubled slashes are served as one where OpenBao redirects; clients lose the token on a redirect.",
     "orphans-below": "A token made in a namespace by a token from above it is an orphan there: no namespace's token depends on another's store.",

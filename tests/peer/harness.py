@@ -103,6 +103,8 @@ class Pair:
         body = deepcopy(reply.body)
         if isinstance(body, dict) and "request_id" in body:
             body.pop("mount_type", None)
+            if body.get("wrap_info"):
+                body.pop("request_id")
         for dotted in step.mine:
             _keep_own(body, dotted, self.word)
         for dotted in leave_out:

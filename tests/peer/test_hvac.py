@@ -11,7 +11,6 @@ import requests
 from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, VaultError
 
 from tests.peer.compare import differences, masked
-from tests.peer.mode import not_yet
 
 
 class Both:
@@ -162,9 +161,8 @@ def test_a_token_that_may_little(both):
         client.adapter.close()
 
 
-@not_yet("response wrapping")
 def test_wrapping(both):
-    ours, peer = both.do(lambda c: c.auth.token.create(policies=["default"], wrap_ttl="60s"))
+    ours, peer = both.do(lambda c: c.auth.token.create(policies=["default"], wrap_ttl="60s"), "request_id")
     tokens = {id(both.ours): ours["wrap_info"]["token"], id(both.peer): peer["wrap_info"]["token"]}
     both.do(lambda c: c.sys.unwrap(tokens[id(c)]))
     both.fails(lambda c: c.sys.unwrap(tokens[id(c)]), InvalidRequest)

@@ -18,6 +18,7 @@ from broker.core.system import (
     status,
     tools,
     ui,
+    wrapping,
 )
 from broker.core.system.parts import Parts, SystemBase
 from broker.plugin.context import Mount
@@ -43,6 +44,7 @@ class SystemEngine(SystemBase):
         *history.PATHS,
         *openapi.PATHS,
         *tools.PATHS,
+        *wrapping.PATHS,
     )
 
     def __init__(self, mount: Mount, *, parts: Parts) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from broker.access.policies import POLICY
+from broker.access.policies import BUILT_IN, POLICY
 from broker.access.policy.default_policies import RESERVED
 from broker.access.policy.lint import lint
 from broker.access.policy.model import Policy
@@ -88,7 +88,7 @@ async def _read(ctx: Context, given: str, field: str) -> dict[str, Any]:
     flags = {"allow_slashes_in_identity_templates": False, "allow_wildcards_in_identity_templates": False}
     if name == "root" and not ctx.namespace.path:
         return {**flags, "cas_required": False, "name": "root", field: "", "version": 0}
-    record = await ctx.transaction.load(POLICY + name, PolicyRecord)
+    record = BUILT_IN.get(name) or await ctx.transaction.load(POLICY + name, PolicyRecord)
     if record is None:
         raise NotFound
     shown = {
