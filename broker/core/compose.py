@@ -14,6 +14,8 @@ from broker.audit.guard import AuditGuard
 from broker.core.auditing import forget_callers
 from broker.core.denials import Denials
 from broker.core.devices import Devices
+from broker.core.identity.engine import IdentityEngine
+from broker.core.lockout import LockoutService
 from broker.core.pipeline import ROOT_NAMESPACE, Core
 from broker.core.plugins import Catalog, builtin_version, load_catalog
 from broker.core.records import MountTable
@@ -27,7 +29,7 @@ from broker.core.system.engine import SystemEngine
 from broker.core.system.history import note_version
 from broker.core.system.initialise import initialise_store
 from broker.core.system.parts import Parts
-from broker.core.tenants import Tenant, Tenants, new_mount
+from broker.core.tenants import Tenant, Tenants, complete_mounts, new_mount
 from broker.core.tokens import TokenService
 from broker.plugin.context import Mount
 from broker.plugin.engine import Engine
@@ -101,6 +103,7 @@ class Application:
         make_auditor = partial(Auditor, tuple(self.catalog.audit.values()), guard=guard)
         auditor = make_auditor()
         devices = Devices(auditor, root, self._audit_stanzas, make=make_auditor)
+        await complete_mounts(root.store)
         await devices.start()
         await note_version(root, time.time)
         runtime = Runtime(tenants, auditor, devices, cleanup=AsyncExitStack())
@@ -120,8 +123,13 @@ class Application:
     def _build_engine(self, tenant: Tenant, mount: Mount) -> Engine:
         if mount.type == "system":
             return SystemEngine(mount, parts=self.parts)
+        if mount.type == "identity":
+            return IdentityEngine(mount, settings=self.settings)
         kind = self.registry.find(mount.table, mount.type, mount.options)
-        services: dict[str, Any] = {"tokens": TokenService(tenant, self.settings)}
+        services: dict[str, Any] = {
+            "tokens": TokenService(tenant, self.settings),
+            "lockout": LockoutService(tenant, self.settings),
+        }
         return kind.build(mount, **{name: services[name] for name in kind.needs})
 
     async def close(self) -> None:

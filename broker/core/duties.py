@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from broker.access.records import DueEntry
 from broker.access.tokens import DUE
-from broker.core import errands
+from broker.core import errands, lockout
 from broker.core.routing import storage_prefix
 from broker.core.system.mount_table import erase_data
 from broker.core.tenants import Tenant, Tenants
@@ -69,6 +69,9 @@ class Duties:
         if due.kind == errands.KIND:
             router = await self._tenants.router(tenant, tx)
             await errands.run_errand(tenant, router, tx, due.name, self._clock())
+            return True
+        if due.kind == lockout.KIND:
+            await lockout.clear(tx, due.name, now=self._clock())
             return True
         if due.kind == "tenant":
             await self._tenants.destroy(due.name)

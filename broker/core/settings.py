@@ -1,11 +1,25 @@
 """The settings that the core needs, picked from the server's configuration."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import broker
 
 VERSION = "2.7.2"
 """The API level we speak, in the peer's numbering: clients compare it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockoutRules:
+    """When failed logins lock a name out: that many, each no later than ``counter_reset`` after the one before.
+
+    Times in seconds. The defaults are Vault's.
+    """
+
+    threshold: int = 5
+    duration: float = 900
+    counter_reset: float = 900
+    disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,4 +39,8 @@ class CoreSettings:
     unauthenticated_generate_root: bool = False
     raw_storage: bool = False
     introspection: bool = False
+    user_lockout: Mapping[str, LockoutRules] = field(default_factory=dict)
+    """By auth method type, or ``all``."""
+    user_lockout_disabled: bool = False
+    """Switched off for the whole server by its environment."""
     broker_version: str = broker.__version__

@@ -8,7 +8,12 @@ An argument class takes them in by deriving from ``TokenParams``; a record keeps
 
     settings = known.tokens.changed(args)   # what was not given stays as it was
     answer = {**settings.shown(), ...}
-    return settings.auth(alias=name, display_name=f"userpass-{name}")
+    return settings.auth(alias=name, display_name=name)
+
+A method whose parameters had other names before (``policies``, ``ttl``) takes those in too, as fields of its argument class
+with the types below; ``changed`` reads them, and ``shown`` repeats a value under the old name if it was given so::
+
+    policies: OldPolicies = None
 
 Source: Vault's ``token_*`` parameters, as in its auth method API documentation.
 """
@@ -56,6 +61,19 @@ class TokenParams:
     ] = None
 
 
+OLD_NAMES = ("policies", "ttl", "max_ttl", "period", "num_uses", "bound_cidrs")
+"""The names of the first parameters before they began with ``token_``."""
+
+OldPolicies = Annotated[list[str] | None, Field("Old name of token_policies.", deprecated=True)]
+OldTtl = Annotated[timedelta | None, Field("Old name of token_ttl.", minimum=0, deprecated=True)]
+OldMaxTtl = Annotated[timedelta | None, Field("Old name of token_max_ttl.", minimum=0, deprecated=True)]
+OldPeriod = Annotated[timedelta | None, Field("Old name of token_period.", minimum=0, deprecated=True)]
+OldNumUses = Annotated[int | None, Field("Old name of token_num_uses.", deprecated=True)]
+OldBoundCidrs = Annotated[
+    list[str] | None, Field("Old name of token_bound_cidrs.", max_length=MAX_CIDRS, deprecated=True)
+]
+
+
 class TokenSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     """``token_*`` parameters as kept in a role's or user's record. Durations in seconds."""
 
@@ -69,20 +87,25 @@ class TokenSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     num_uses: int = 0
     type: str = "default"
     strictly_bind_ip: bool = False
+    old_names: tuple[str, ...] = ()
+    """Which parameters were last given by their old names; a read shows them by both."""
 
     def changed(self, args: TokenParams) -> "TokenSettings":
         """Return these settings with what ``args`` gives put in. Raises: InvalidRequest, in Vault's words."""
+        given = _Given(args, self.old_names)
+        policies, networks = given("policies"), given("bound_cidrs")
         new = TokenSettings(
-            policies=self.policies if args.token_policies is None else policy_names(args.token_policies),
-            ttl=_seconds(args.token_ttl, self.ttl),
-            max_ttl=_seconds(args.token_max_ttl, self.max_ttl),
+            policies=self.policies if policies is None else policy_names(policies),
+            ttl=_seconds(given("ttl"), self.ttl),
+            max_ttl=_seconds(given("max_ttl"), self.max_ttl),
             explicit_max_ttl=_seconds(args.token_explicit_max_ttl, self.explicit_max_ttl),
-            period=_seconds(args.token_period, self.period),
-            bound_cidrs=self.bound_cidrs if args.token_bound_cidrs is None else cidrs(args.token_bound_cidrs),
+            period=_seconds(given("period"), self.period),
+            bound_cidrs=self.bound_cidrs if networks is None else cidrs(networks),
             no_default_policy=_given(args.token_no_default_policy, self.no_default_policy),
-            num_uses=_given(args.token_num_uses, self.num_uses),
+            num_uses=_given(given("num_uses"), self.num_uses),
             type=_type(_given(args.token_type, self.type)),
             strictly_bind_ip=_given(args.token_strictly_bind_ip, self.strictly_bind_ip),
+            old_names=given.old_names,
         )
         new._check()
         return new
@@ -101,7 +124,7 @@ class TokenSettings(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def shown(self) -> dict[str, Any]:
         """Return the parameters as a read of the role or user answers them."""
-        return {
+        shown = {
             "token_bound_cidrs": list(self.bound_cidrs),
             "token_explicit_max_ttl": int(self.explicit_max_ttl),
             "token_max_ttl": int(self.max_ttl),
@@ -113,6 +136,7 @@ class TokenSettings(msgspec.Struct, frozen=True, omit_defaults=True):
             "token_ttl": int(self.ttl),
             "token_type": self.type,
         }
+        return {**{name: shown[f"token_{name}"] for name in self.old_names}, **shown}
 
     def check_source(self, remote_address: str) -> None:
         """Raise PermissionDenied unless a login may come from ``remote_address``."""
@@ -140,17 +164,23 @@ class TokenSettings(msgspec.Struct, frozen=True, omit_defaults=True):
 def cidrs(texts: Iterable[str]) -> tuple[str, ...]:
     """Return networks in their usual spelling; a bare address is a network of one. Raises: InvalidRequest.
 
-    >>> cidrs(["10.0.0.0/8", "127.0.0.1"])
+    >>> cidrs(["10.0.0.0/8", "127.0.0.1/32"])
     ('10.0.0.0/8', '127.0.0.1')
     """
-    for text in texts:
-        try:
-            ipaddress.ip_network(text, strict=False)
-        except ValueError:
-            raise InvalidRequest(
-                f'error parsing address "{text[:64]}": expected an IPv4 or IPv6 address or network'
-            ) from None
-    return tuple(texts)
+    return tuple(_network(text) for text in texts)
+
+
+def _network(text: str) -> str:
+    try:
+        network = ipaddress.ip_interface(text)
+    except ValueError:
+        raise InvalidRequest(
+            f'error parsing address "{text[:64]}": expected an IPv4 or IPv6 address or network'
+        ) from None
+    if "%" in text:  # a zone means something on one machine only
+        raise InvalidRequest("error parsing address: expected an address or network without a zone")
+    alone = network.network.prefixlen == network.max_prefixlen
+    return str(network.ip) if alone else f"{network.ip}/{network.network.prefixlen}"
 
 
 def within(address: str, networks: Iterable[str]) -> bool:
@@ -166,6 +196,27 @@ def within(address: str, networks: Iterable[str]) -> bool:
     if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
         found = found.ipv4_mapped
     return any(found in ipaddress.ip_network(network, strict=False) for network in networks)
+
+
+class _Given:
+    """Reads a parameter by its name or its old one, noting the latter; the new name wins."""
+
+    def __init__(self, args: TokenParams, old_names: tuple[str, ...]) -> None:
+        self._args = args
+        self._old = set(old_names)
+
+    def __call__(self, name: str) -> Any:
+        new = getattr(self._args, f"token_{name}")
+        old = getattr(self._args, name, None)
+        if old is not None:
+            self._old.add(name)
+        elif new is not None:
+            self._old.discard(name)
+        return old if new is None else new
+
+    @property
+    def old_names(self) -> tuple[str, ...]:
+        return tuple(sorted(self._old))
 
 
 def _seconds(given: timedelta | None, known: float) -> float:
