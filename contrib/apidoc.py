@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from broker.core.identity.engine import IdentityEngine
 from broker.core.openapi import Described, document
 from broker.core.plugins import load_catalog
 from broker.core.system.engine import SystemEngine
@@ -42,6 +43,7 @@ def _mount_of(table: str, kind: EngineType) -> Mount:
 def tables() -> Iterator[Described]:
     """Every built-in table: fixed mounts at their places, others below a parameter named after the type."""
     yield Described("sys/", "system", SystemEngine.PATHS)
+    yield Described("identity/", "secrets", IdentityEngine.PATHS)
     catalog = load_catalog()
     for kind in catalog.engines:
         rows = kind.build(_mount_of("secret", kind), **dict.fromkeys(kind.needs)).PATHS

@@ -58,10 +58,11 @@ def lease_path(name: str, entry: TokenEntry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A live token: its storage name and entry."""
+    """A live token: its storage name and entry, and the policies that its entity adds, where they were worked out."""
 
     hash: str
     entry: TokenEntry
+    identity_policies: tuple[str, ...] = ()
 
 
 class TokenStore:

@@ -156,6 +156,7 @@ class Admission:
         names = tuple(sorted({*found.entry.policies, *standing.policies}))
         acl = await home.policies.acl(own, names, standing.person)
         until = await home.tokens.horizon(own, found.entry)
+        found = Found(found.hash, found.entry, standing.policies)
         session = Session(home, found, acl, names, own.observed(), until)
         if home is tenant and not tx.rely_on(session.reads):
             raise TransactionConflict

@@ -12,7 +12,7 @@ from broker.plugin.context import NamespaceInfo
 from broker.plugin.messages import Auth, Response
 
 MAX_KEPT = 2048
-_facts: dict[str, tuple[TokenEntry, str, AuthFacts]] = {}
+_facts: dict[str, tuple[Found, str, AuthFacts]] = {}
 _results: dict[tuple[str, tuple[str, ...]], PolicyResults] = {}
 REFUSED = PolicyResults(allowed=False)
 
@@ -43,14 +43,20 @@ def fill_caller(entry: AuditEntry, found: Found, token: str) -> None:
     """Add who calls. The facts of a token are built once and kept: encoding them again costs on every request."""
     record = found.entry
     known = _facts.get(found.hash)
-    if known is None or known[0] is not record or known[1] != token:
+    if known is None or not _same(known[0], found) or known[1] != token:
         if len(_facts) >= MAX_KEPT:
             _facts.clear()
-        known = _facts[found.hash] = (record, token, _facts_of(record, token))
+        known = _facts[found.hash] = (found, token, _facts_of(record, token, found.identity_policies))
     entry.auth = known[2]
     entry.client_token_accessor = record.accessor
     entry.client_id = record.entity_id or found.hash
     entry.remaining_uses = max(record.num_uses, 0)
+
+
+def _same(known: Found, found: Found) -> bool:
+    return known is found or (
+        known.entry is found.entry and known.identity_policies == found.identity_policies
+    )
 
 
 def granted(namespace: NamespaceInfo, policies: tuple[str, ...]) -> PolicyResults:
@@ -70,13 +76,14 @@ def forget_callers() -> None:
     _facts.clear()
 
 
-def _facts_of(record: TokenEntry, token: str) -> AuthFacts:
+def _facts_of(record: TokenEntry, token: str, by_identity: tuple[str, ...]) -> AuthFacts:
     return AuthFacts(
         client_token=token,
         accessor=record.accessor,
         display_name=record.display_name,
-        policies=record.policies,
+        policies=tuple(sorted({*record.policies, *by_identity})) if by_identity else record.policies,
         token_policies=record.policies,
+        identity_policies=by_identity,
         metadata=record.meta or {},
         num_uses=record.num_uses,
         entity_id=record.entity_id,
@@ -93,6 +100,7 @@ def _facts_of_auth(auth: Auth, now: float) -> AuthFacts:
         display_name=auth.display_name,
         policies=auth.policies,
         token_policies=auth.token_policies,
+        identity_policies=auth.identity_policies,
         metadata=auth.metadata,
         num_uses=auth.num_uses,
         entity_id=auth.entity_id,

@@ -13,7 +13,7 @@ from broker.plugin.paths import Operation, Path, PathTable
 ALIASES = {"kv-v1": ("kv", "1"), "kv-v2": ("kv", "2"), "generic": ("kv", "1")}
 """Mount types that name a version of another."""
 
-TRUSTED = frozenset({("secret", "system"), ("auth", "token")})
+TRUSTED = frozenset({("secret", "system"), ("secret", "identity"), ("auth", "token")})
 """Table and type of the core's own mounts, which every tenant has from birth and nobody can add to."""
 
 MAX_CACHED = 8192

@@ -18,6 +18,7 @@ from broker.plugin.context import Mount, MountConfig, NamespaceInfo
 from broker.plugin.errors import BrokerError, NotFound, Tampered
 from broker.plugin.secret import Secret
 from broker.plugin.storage import Backend
+from broker.storage.errors import TransactionConflict
 from broker.storage.tenant import TenantStore
 from broker.storage.transaction import Transaction
 
@@ -133,6 +134,7 @@ class Tenants:
             raw = await self._backend.open(record.uuid, create=create)
             codec = self._codec(record.uuid, Secret(bytes.fromhex(record.secret)))
             store = self._open_store(raw, tenant=record.uuid, codec=codec)
+            await complete_mounts(store)
             info = NamespaceInfo(
                 record.id, record.uuid, f"{parent.info.path}{record.name}/", record.custom_metadata or {}
             )
@@ -240,5 +242,28 @@ def builtin_mounts() -> tuple[Mount, ...]:
             config=MountConfig(passthrough_request_headers=("Accept",)),
         ),
         new_mount("cubbyhole/", "cubbyhole", description="per-token private secret storage", local=True),
+        new_mount("identity/", "identity", description="identity store"),
         new_mount("token/", "token", table="auth", description="token based credentials"),
     )
+
+
+async def complete_mounts(store: TenantStore) -> None:
+    """Give a tenant that was born before one of the built-in mounts what it lacks.
+
+    A path that an operator has taken meanwhile stays his.
+    """
+    while True:
+        tx = await store.begin()
+        table = await tx.load(MOUNTS, MountTable)
+        if table is None:
+            return  # not born yet
+        taken = {mount.prefix for mount in table.mounts}
+        missing = tuple(mount for mount in builtin_mounts() if mount.prefix not in taken)
+        if not missing:
+            return
+        tx.save(MOUNTS, MountTable((*table.mounts, *missing)))
+        try:
+            await tx.commit()
+        except TransactionConflict:
+            continue
+        return

@@ -1,0 +1,1 @@
+"""The engine at ``identity/``: who is who in a namespace."""
