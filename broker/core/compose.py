@@ -1,5 +1,6 @@
 """The composition root: builds the parts and hands each what it needs, by name. Decides nothing."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -16,6 +17,7 @@ from broker.core.denials import Denials
 from broker.core.devices import Devices
 from broker.core.identity.engine import IdentityEngine
 from broker.core.lockout import LockoutService
+from broker.core.passwords import PasswordService
 from broker.core.pipeline import ROOT_NAMESPACE, Core
 from broker.core.plugins import Catalog, builtin_version, load_catalog
 from broker.core.records import MountTable
@@ -127,6 +129,7 @@ class Application:
             return IdentityEngine(mount, settings=self.settings)
         kind = self.registry.find(mount.table, mount.type, mount.options)
         services: dict[str, Any] = {
+            "passwords": PasswordService(tenant, os.urandom),
             "tokens": TokenService(tenant, self.settings),
             "lockout": LockoutService(tenant, self.settings),
         }

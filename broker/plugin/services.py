@@ -46,6 +46,13 @@ class Lockout(Protocol):
         """Forget the failures, in the request's transaction."""
 
 
+class Passwords(Protocol):
+    """Passwords by the password policies of the mount's tenant (service ``passwords``)."""
+
+    async def generate(self, policy: str) -> Secret[str]:
+        """Return a password as the policy of this name says. Raises: InvalidRequest if there is no such policy."""
+
+
 class Tokens(Protocol):
     """The token store of the request's tenant (service ``tokens``).
 
