@@ -15,6 +15,7 @@ from broker.access.records import TokenEntry
 from broker.access.tokens import ID as TOKEN_ID
 from broker.access.tokens import Found
 from broker.core.entities import standing_of
+from broker.core.quotas.book import Limit
 from broker.core.requests import Request
 from broker.core.routing import Route
 from broker.core.runtime import Runtime
@@ -38,7 +39,7 @@ Reads = dict[str, Entry]
 class Way:
     """Where a namespace and path lead, and what that rests on."""
 
-    __slots__ = ("above", "path", "reads", "route", "tenant")
+    __slots__ = ("above", "limit", "path", "reads", "route", "tenant")
 
     def __init__(
         self,
@@ -47,12 +48,14 @@ class Way:
         route: Route | None,
         reads: Reads,
         above: tuple[tuple[TenantStore, Reads], ...],
+        limit: Limit | None,
     ) -> None:
         self.tenant = tenant
         self.path = path
         self.route = route
         self.reads = reads
         self.above = above
+        self.limit = limit
 
 
 class Session:
@@ -114,9 +117,12 @@ class Admission:
         tenant, tx = resolved.tenant, resolved.tx
         root_tx = resolved.above[0][1] if resolved.above else tx
         await runtime.devices.follow(root_tx)
+        await runtime.quotas.follow(root_tx)
         router = await runtime.tenants.router(tenant, tx)
         above = tuple((store, passed.observed()) for store, passed in resolved.above)
-        way = Way(tenant, resolved.path, router.route(resolved.path), tx.observed(), above)
+        route = router.route(resolved.path)
+        limit = runtime.quotas.limit_of(tenant, resolved.path, route)
+        way = Way(tenant, resolved.path, route, tx.observed(), above, limit)
         if len(runtime.ways) >= MAX_WAYS:
             runtime.ways.clear()
         runtime.ways[request.namespace, request.path] = way

@@ -20,6 +20,7 @@ from broker.core.lockout import LockoutService
 from broker.core.passwords import PasswordService
 from broker.core.pipeline import ROOT_NAMESPACE, Core
 from broker.core.plugins import Catalog, builtin_version, load_catalog
+from broker.core.quotas.quotas import Quotas
 from broker.core.records import MountTable
 from broker.core.routing import Registry, Router
 from broker.core.runtime import Runtime
@@ -108,10 +109,17 @@ class Application:
         await complete_mounts(root.store)
         await devices.start()
         await note_version(root, time.time)
-        runtime = Runtime(tenants, auditor, devices, cleanup=AsyncExitStack())
+        quotas = root.quotas = Quotas(root, self.node.rates)
+        await quotas.refresh()
+        runtime = Runtime(tenants, auditor, devices, quotas, cleanup=AsyncExitStack())
         runtime.cleanup.push_async_callback(auditor.close)
         runtime.cleanup.callback(forget_callers)
-        steward = Steward(seal=seal, tenants=tenants, backend=self._backend, upkeep=devices.upkeep)
+
+        async def upkeep() -> None:
+            await devices.upkeep()
+            await quotas.refresh()
+
+        steward = Steward(seal=seal, tenants=tenants, backend=self._backend, upkeep=upkeep)
         runtime.cleanup.push_async_callback(steward.stop)
         steward.start()
         return runtime

@@ -23,6 +23,7 @@ from broker.core.events import Events
 from broker.core.help import HELP
 from broker.core.leasing import enter_lease
 from broker.core.logins import limits_of, mint_login
+from broker.core.quotas.quotas import RateLimited
 from broker.core.requests import Request
 from broker.core.results import respond
 from broker.core.runtime import Runtime
@@ -112,6 +113,8 @@ class Core:
         if runtime is None:
             runtime = await self._seal.enter()
         if request.path in self._sealed_paths:
+            if runtime is not None and runtime.quotas.rates:
+                await self._admit_unsealed(runtime, request)
             served = await self._serve_sealed(request, runtime)
             if served is not None:
                 return served
@@ -150,6 +153,18 @@ class Core:
         result = await operation.calls(self._system_engine, context, operation.bind(params, request.data))
         return respond(result, operation, self._system_mount, context)
 
+    async def _admit_unsealed(self, runtime: Runtime, request: Request) -> None:
+        """Count a request for one of these paths. Raises: RateLimited.
+
+        They are there to say what is wrong: if the store does not tell where the path leads, it is served uncounted.
+        """
+        try:
+            way, _ = self._admission.known_way(runtime, request) or await self._admission.way(runtime, request)
+        except BrokerError:
+            return
+        if way.limit is not None:
+            runtime.quotas.admit(request, way.limit)
+
     # The ordinary way
 
     async def _serve(self, runtime: Runtime, request: Request, attempt: Attempt) -> Response:
@@ -158,7 +173,8 @@ class Core:
         except _AGAIN:
             raise
         except BrokerError as error:
-            await self._audit_refusal(runtime, request, attempt, error)
+            if not isinstance(error, RateLimited) or runtime.quotas.config.audit:
+                await self._audit_refusal(runtime, request, attempt, error)
             raise
         entry = attempt.entry
         assert entry is not None
@@ -212,6 +228,8 @@ class Core:
         )
         route, verb = way.route, request.verb
         entry = attempt.entry = entry_of(request, way.tenant.info, way.path, route)
+        if way.limit is not None:
+            runtime.quotas.admit(request, way.limit)
         row = None if route is None else route.row
         operation = None if row is None else _pick(row, verb)
         access = True if operation is None else operation.authenticated

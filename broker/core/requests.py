@@ -28,4 +28,6 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     connection: Connection = NOWHERE
     wrap_ttl: float | None = None
+    answer_headers: tuple[tuple[bytes, bytes], ...] = ()  # what quotas add to the answer, whatever it is
+    counted: bool = False  # against its rate limit; a request that runs again is still one
     spent: str = ""  # storage name of the limited token this request has already taken a use of

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from broker.audit.auditor import Auditor
     from broker.core.admission import Way
     from broker.core.devices import Devices
+    from broker.core.quotas.quotas import Quotas
     from broker.core.tenants import Tenants
 
 
@@ -18,6 +19,7 @@ class Runtime:
     tenants: "Tenants"
     auditor: "Auditor"
     devices: "Devices"
+    quotas: "Quotas"
     ways: "dict[tuple[str, str], Way]" = field(default_factory=dict, repr=False)
     """Where requests went lately, by namespace and path; each checked against its reads before use."""
     cleanup: AsyncExitStack = field(default_factory=AsyncExitStack)

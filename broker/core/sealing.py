@@ -14,6 +14,7 @@ from broker.barrier.codec import TenantCodec, root_codec
 from broker.barrier.keyring import PURPOSE as KEYRING
 from broker.barrier.keyring import Keyring, utc_now
 from broker.barrier.records import PATHS, BarrierRecords, Writes, keyring_writes, open_keyring
+from broker.core.quotas.quotas import Rates
 from broker.core.runtime import Runtime
 from broker.plugin.errors import NotFound, NotInitialized
 from broker.plugin.secret import Secret
@@ -23,6 +24,8 @@ from broker.plugin.storage import ABSENT, Backend, Batch, Committed, Store
 class Node(Protocol):
     """What the workers of a node share (``broker.server.nodepage.NodePage``)."""
 
+    @property
+    def rates(self) -> Rates: ...
     def seal_generation(self) -> int: ...
     def root_key(self) -> bytes | None: ...
     def install_root_key(self, key: bytes) -> None: ...

@@ -24,6 +24,7 @@ from broker.storage.transaction import Transaction
 
 if TYPE_CHECKING:
     from broker.core.admission import Session
+    from broker.core.quotas.quotas import Quotas
 
 log = logging.getLogger("broker.core")
 
@@ -40,6 +41,8 @@ class Tenant:
     router: Router | None = None
     sessions: "dict[str, Session]" = field(default_factory=dict, repr=False)
     """What was worked out about tokens of this tenant, by token; each checked against its reads before use."""
+    quotas: "Quotas | None" = None
+    """Of the whole installation; the root tenant has them."""
 
     @property
     def is_root(self) -> bool:

@@ -103,6 +103,7 @@ class Edge:
         task: Any = current_task(late.loop)
         late.running[task] = late.tick
         granted: Headers = ()
+        request: Request | None = None
         try:
             client = None
             if rules.gated:
@@ -132,6 +133,8 @@ class Edge:
         finally:
             if late.running.pop(task, None) is None:
                 late.expired(task)  # if a handler answered all the same, forget that it was cut off
+        if request is not None and request.answer_headers:
+            headers = [*headers, *request.answer_headers]
         if granted:
             headers = [*headers, *granted]
         if rules.added is not None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from broker.server.nodelock import NodeLock
+from broker.server.ratetable import RateTable
 
 __all__ = ["BLOB_LIMIT", "KEY_SIZE", "TENANT_SLOTS", "WORKER_SLOTS", "NodePage", "PageLockError"]
 
@@ -62,6 +63,7 @@ class NodePage:
         self._words = self._bytes[:_BLOBS_AT].cast("Q")
         self._lock = NodeLock(2)
         self._slots: dict[str, int] = {}
+        self.rates = RateTable()
         self.lock_memory = lock_memory
         if lock_memory:
             self.pin()
