@@ -134,13 +134,26 @@ def generated_name(kind: str, made: str, namespace: NamespaceInfo) -> str:
 
 async def standing_of(tenant: Tenant, tx: Transaction, entry: TokenEntry) -> Standing:
     """Return what a token's entity adds to it now. Raises: PermissionDenied if the entity is disabled or gone."""
-    if not entry.entity_id:
+    standing = await standing_of_entity(tx, entry.entity_id)
+    return Standing((), standing.person) if entry.no_identity_policies else standing
+
+
+async def standing_of_entity(tx: Transaction, entity_id: str) -> Standing:
+    """Return what an entity adds to its tokens. Raises: PermissionDenied if it is disabled or gone."""
+    if not entity_id:
         return NOBODY
-    found = await store.entity_or_heir(tx, entry.entity_id)
+    found = await store.entity_or_heir(tx, entity_id)
     if found is None or found.disabled:
         raise PermissionDenied
-    standing = await _standing(tx, found)
-    return Standing((), standing.person) if entry.no_identity_policies else standing
+    return await _standing(tx, found)
+
+
+async def by_identity(tx: Transaction, entry: TokenEntry) -> tuple[str, ...]:
+    """Return the policies that a token has through its entity, to show them: also where the entity is disabled."""
+    if not entry.entity_id or entry.no_identity_policies:
+        return ()
+    found = await store.entity_or_heir(tx, entry.entity_id)
+    return () if found is None else (await _standing(tx, found)).policies
 
 
 async def _standing(tx: Transaction, found: EntityRecord) -> Standing:

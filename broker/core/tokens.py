@@ -21,6 +21,7 @@ from broker.access.tokens import (
     issue_time,
     whole_seconds,
 )
+from broker.core.entities import by_identity
 from broker.core.logins import limits_of
 from broker.core.records import MOUNTS, MountTable
 from broker.core.settings import CoreSettings
@@ -138,7 +139,13 @@ class TokenService:
         for name in entry.policies:
             if name != "root" and await tx.load(POLICY + name, PolicyRecord) is None:
                 ctx.warn(f'Policy "{name}" does not exist')
-        return auth_of(entry, token, policies=entry.policies)
+        return await self._announced(tx, entry, auth_of(entry, token, policies=entry.policies))
+
+    async def _announced(self, tx: Transaction, entry: TokenEntry, auth: Auth) -> Auth:
+        """Fill in what the token's entity adds to it."""
+        auth.identity_policies = await by_identity(tx, entry)
+        auth.policies = tuple(sorted({*entry.policies, *auth.identity_policies}))
+        return auth
 
     def _custom_id(self, text: str, *, sudo: bool) -> str:
         if not sudo:
@@ -214,6 +221,7 @@ class TokenService:
             expires_at=ctx.now + lifetime if lifetime else 0,
             renewable=wanted.renewable and lifetime > 0,
             issue_time=issue_time(ctx.now),
+            entity_id=caller.entry.entity_id if caller is not None and parent else "",
         )
 
     def _policies(self, wanted: NewToken, caller: Found | None, *, sudo: bool) -> tuple[str, ...]:
@@ -273,6 +281,10 @@ class TokenService:
             "ttl": max(int(entry.expires_at - ctx.now), 0) if entry.expires_at else 0,
             "type": entry.type,
         }
+        policies = await by_identity(located.tx, entry)
+        if policies:
+            about["identity_policies"] = list(policies)
+            about["external_namespace_policies"] = {}
         if entry.period:
             about["period"] = entry.period
         if entry.renewed_at:
@@ -313,7 +325,7 @@ class TokenService:
         )
         located.tenant.tokens.update(located.tx, located.found.hash, entry, new)
         await located.settle()
-        auth = auth_of(new, token, policies=entry.policies)
+        auth = await self._announced(located.tx, new, auth_of(new, token, policies=entry.policies))
         auth.lease_duration = granted.ttl
         auth.orphan = await located.tenant.tokens.is_orphan(located.tx, entry)
         if token is None:

@@ -4,13 +4,15 @@ Source: Vault's ``sys/capabilities`` API documentation; explain is ours.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 
 from broker.access.policy.acl import ACL
 from broker.access.policy.explain import explain
+from broker.access.policy.template import expand
 from broker.access.tokens import Found
+from broker.core.entities import standing_of, standing_of_entity
 from broker.core.system.parts import SystemBase
 from broker.core.tenants import Tenant
 from broker.plugin.context import Context
@@ -61,16 +63,18 @@ def _answer(acl: ACL, paths: list[str], ctx: Context) -> Response:
     return Response(data=data, mirror=True)
 
 
-async def _acl_of(tenant: Tenant, ctx: Context, found: Found) -> ACL:
-    return await tenant.policies.acl(ctx.transaction, found.entry.policies)
+async def _acl_of(tenant: Tenant, ctx: Context, found: Found) -> ACL | None:
+    """Return what a token may do, its entity included; ``None`` if its entity is disabled or gone."""
+    try:
+        standing = await standing_of(tenant, ctx.transaction, found.entry)
+    except PermissionDenied:
+        return None
+    names = tuple(sorted({*found.entry.policies, *standing.policies}))
+    return await tenant.policies.acl(ctx.transaction, names, standing.person)
 
 
 async def own_capabilities(system: SystemBase, ctx: Context, args: Capabilities) -> Response:
-    paths = _asked(args)
-    home = await system.parts.home(ctx)
-    tx = ctx.transaction if home.info.uuid == ctx.namespace.uuid else await home.store.begin()
-    acl = await home.policies.acl(tx, ctx.caller.policies)
-    return _answer(acl, paths, ctx)
+    return _answer(cast(ACL, ctx.judge), _asked(args), ctx)
 
 
 async def capabilities(system: SystemBase, ctx: Context, args: Capabilities) -> Response:
@@ -78,9 +82,10 @@ async def capabilities(system: SystemBase, ctx: Context, args: Capabilities) -> 
     if args.token is None:
         raise InvalidRequest("no token found")
     found = await tenant.tokens.lookup(ctx.transaction, args.token.reveal(), ctx.now)
-    if found is None:
+    acl = None if found is None else await _acl_of(tenant, ctx, found)
+    if acl is None:
         raise InvalidRequest("1 error occurred:\n\t* invalid token\n\n")
-    return _answer(await _acl_of(tenant, ctx, found), paths, ctx)
+    return _answer(acl, paths, ctx)
 
 
 async def capabilities_accessor(system: SystemBase, ctx: Context, args: Capabilities) -> Response:
@@ -88,9 +93,10 @@ async def capabilities_accessor(system: SystemBase, ctx: Context, args: Capabili
     found = (
         await tenant.tokens.by_accessor(ctx.transaction, args.accessor, ctx.now) if args.accessor else None
     )
-    if found is None:
+    acl = None if found is None else await _acl_of(tenant, ctx, found)
+    if acl is None:
         raise InvalidRequest("1 error occurred:\n\t* invalid accessor\n\n")
-    return _answer(await _acl_of(tenant, ctx, found), paths, ctx)
+    return _answer(acl, paths, ctx)
 
 
 # Explain
@@ -103,7 +109,7 @@ async def explain_decision(system: SystemBase, ctx: Context, args: Explain) -> d
     without it the answer is that of something unknown.
     """
     verb, path, policies = Verb(args.operation), args.path.lstrip("/"), ctx.caller.policies
-    tenant = await system.parts.home(ctx)
+    tenant, subject = await system.parts.home(ctx), ctx.caller.entity_id
     foreign = bool(args.token or args.accessor or args.policies)
     if args.request_id:
         denial = system.parts.denials.find(args.request_id)
@@ -111,11 +117,12 @@ async def explain_decision(system: SystemBase, ctx: Context, args: Explain) -> d
         if denial is None or not (own or (ctx.sudo and denial.namespace == ctx.namespace.uuid)):
             raise NotFound("no recent refusal has this request_id")
         verb, path, policies = Verb(denial.verb), denial.path, denial.policies
+        subject = subject if own else ""
     elif foreign:
         if not ctx.sudo:
             raise PermissionDenied
         tenant = system.parts.tenant(ctx)
-        policies = await _policies_of(tenant, ctx, args)
+        policies, subject = await _subject_of(tenant, ctx, args)
     if not path:
         raise InvalidRequest("path must be supplied")
     tx = ctx.transaction if tenant.info.uuid == ctx.namespace.uuid else await tenant.store.begin()
@@ -130,7 +137,9 @@ async def explain_decision(system: SystemBase, ctx: Context, args: Explain) -> d
             "why": why,
             "policies": list(policies),
         }
-    found = explain([record.parsed for record in records if record], verb, path, args.parameters, now=ctx.now)
+    person = (await standing_of_entity(tx, subject)).person
+    rules = [expand(record.parsed, person) for record in records if record]
+    found = explain(rules, verb, path, args.parameters, now=ctx.now)
     shown: dict[str, Any] = msgspec.to_builtins(found)
     missing = [name for name, record in zip(policies, records, strict=True) if record is None]
     if missing:
@@ -141,16 +150,18 @@ async def explain_decision(system: SystemBase, ctx: Context, args: Explain) -> d
     return {**shown, "policies": list(policies)}
 
 
-async def _policies_of(tenant: Tenant, ctx: Context, args: Explain) -> tuple[str, ...]:
+async def _subject_of(tenant: Tenant, ctx: Context, args: Explain) -> tuple[tuple[str, ...], str]:
+    """Return whom to explain for: policies, and the entity that templates speak of (empty for none)."""
     if args.policies:
-        return tuple(canonical_name(name, allow_root=True) for name in args.policies)
+        return tuple(canonical_name(name, allow_root=True) for name in args.policies), ""
     if args.token:
         found = await tenant.tokens.lookup(ctx.transaction, args.token.reveal(), ctx.now)
     else:
         found = await tenant.tokens.by_accessor(ctx.transaction, args.accessor, ctx.now)
     if found is None:
         raise NotFound("no such token")
-    return found.entry.policies
+    standing = await standing_of(tenant, ctx.transaction, found.entry)
+    return tuple(sorted({*found.entry.policies, *standing.policies})), found.entry.entity_id
 
 
 PATHS = (
