@@ -40,6 +40,7 @@ class QuotaRule(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str
     name: str
     namespace: str
+    namespace_path: str = ""
     mount: str = ""
     suffix: str = ""
     role: str = ""

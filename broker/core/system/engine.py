@@ -14,6 +14,7 @@ from broker.core.system import (
     password_policies,
     plugins,
     policies,
+    quotas,
     rekey,
     rotation,
     status,
@@ -46,6 +47,7 @@ class SystemEngine(SystemBase):
         *history.PATHS,
         *openapi.PATHS,
         *tools.PATHS,
+        *quotas.PATHS,
         *wrapping.PATHS,
     )
 
