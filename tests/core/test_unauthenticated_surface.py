@@ -20,12 +20,15 @@ OPEN = {
     "sys/leader": {Verb.READ},
     "sys/init": {Verb.READ, Verb.UPDATE},
     "sys/unseal": {Verb.UPDATE},
-    "auth/userpass/login/{username}": {Verb.UPDATE},
 }
 """Served to anybody."""
 
 LOGINS = {
+    "auth/jwt/login": {Verb.UPDATE},
+    "auth/oidc/login": {Verb.UPDATE},
+    "auth/userpass/login/{username}": {Verb.UPDATE},
     "auth/apikey/login": {Verb.UPDATE},
+    "auth/cert/login": {Verb.UPDATE},
 }
 """Where a token is to be had, once the method is mounted."""
 
