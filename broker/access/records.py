@@ -44,6 +44,8 @@ class TokenEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     no_identity_policies: bool = False
     strict_ip: str = ""
     """The only address the token may be used from, where its role asks for that."""
+    permit: str = ""
+    """What it holds of a lease-count quota (``broker.access.permits``), given back when it is erased."""
     revoked: bool = False
     severed: bool = False
 

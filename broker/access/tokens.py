@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from broker.access.permits import release
 from broker.access.records import AccessorEntry, DueEntry, TokenEntry, TokenSalt
 from broker.plugin.errors import InvalidRequest, Tampered
 from broker.plugin.messages import Auth
@@ -53,7 +54,7 @@ def due_path(when: float, kind: str, name: str) -> str:
 
 def lease_path(name: str, entry: TokenEntry) -> str:
     """Return where a token's own lease lies. Its lease id is the same without the room: ``auth/token/create/h<hash>``."""
-    return f"{LEASE}{entry.path}/h{name}"
+    return f"{LEASE}{entry.path.rstrip('/')}/h{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +214,8 @@ class TokenStore:
             tx.delete(f"{CHILD}{entry.parent}/{name}")
         if entry.expires_at:
             tx.delete(due_path(entry.expires_at, "token", name))
+        if entry.permit:
+            await release(tx, entry.permit)
         for path in await tx.scan(f"cubbyhole/{name}/"):
             tx.delete(f"cubbyhole/{name}/{path}")
 

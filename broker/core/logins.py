@@ -3,6 +3,7 @@
 from broker.access.records import TokenEntry
 from broker.access.tokens import Limits, grant, issue_time, whole_seconds
 from broker.core.entities import recognise
+from broker.core.quotas.counting import take_lease
 from broker.core.tenants import Tenant
 from broker.plugin.context import Context, Mount
 from broker.plugin.errors import InvalidRequest
@@ -30,8 +31,12 @@ async def mint_login(
     context: Context,
     *,
     limits: Limits,
+    role: str = "",
 ) -> None:
-    """Store the token of a login and fill it into ``auth``. Raises: InvalidRequest if a login asks for root."""
+    """Store the token of a login and fill it into ``auth``. ``role`` is what quotas know the login by.
+
+    Raises: InvalidRequest if a login asks for root; QuotaExceeded.
+    """
     policies = policy_names(auth.policies, allow_root=True)
     if "root" in policies:
         raise InvalidRequest("auth methods cannot create root tokens")
@@ -66,6 +71,7 @@ async def mint_login(
         entity_id=auth.entity_id,
         alias=auth.alias,
         internal=dict(auth.internal) or None,
+        permit=await take_lease(tenant, tx, mount, context.path, role=role),
     )
     auth.client_token = await tenant.tokens.mint(tx, entry)
     auth.accessor = entry.accessor

@@ -21,8 +21,10 @@ from broker.core.denials import Denials
 from broker.core.errands import blocking, schedule
 from broker.core.events import Events
 from broker.core.help import HELP
+from broker.core.intents import intend, queue_one, release
 from broker.core.leasing import enter_lease
 from broker.core.logins import limits_of, mint_login
+from broker.core.quotas.counting import login_role
 from broker.core.quotas.quotas import RateLimited
 from broker.core.requests import Request
 from broker.core.results import respond
@@ -67,7 +69,7 @@ _AGAIN = (TransactionConflict, UnknownTerm)
 class Attempt:
     """The moving parts of one pass of a request through the pipeline, filled in as they become known."""
 
-    __slots__ = ("audited", "context", "entry", "operation", "tx", "way")
+    __slots__ = ("audited", "context", "entry", "intents", "leased", "operation", "session", "tx", "way")
 
     way: Way
     tx: Transaction
@@ -77,6 +79,10 @@ class Attempt:
     def __init__(self, *, audited: bool) -> None:
         self.audited = audited
         self.entry: AuditEntry | None = None
+        self.session: Session | None = None
+        self.intents: list[str] = []
+        self.leased = ""
+        """Key of the lease that the request made."""
 
 
 class Core:
@@ -159,7 +165,9 @@ class Core:
         They are there to say what is wrong: if the store does not tell where the path leads, it is served uncounted.
         """
         try:
-            way, _ = self._admission.known_way(runtime, request) or await self._admission.way(runtime, request)
+            way, _ = self._admission.known_way(runtime, request) or await self._admission.way(
+                runtime, request
+            )
         except BrokerError:
             return
         if way.limit is not None:
@@ -193,16 +201,19 @@ class Core:
             elif not tx.undisturbed and not await tx.validate():
                 raise TransactionConflict
         except (*_AGAIN, AuditFailed):
+            await self._release(attempt)
             raise
         except asyncio.CancelledError:
             # Cut off, perhaps after the commit was handed over: what it did stands, but a token nobody was told of goes.
             try:
                 await self._audit_failure(runtime, entry, "the request was cut off")
             finally:
+                await self._release(attempt)
                 if response is not None:
                     await self._undo(attempt, response)
             raise
         except Exception as error:
+            await self._release(attempt)
             # A plain internal error is recorded too; its text stays in the log, for it may hold anything.
             known = isinstance(error, BrokerError)
             await self._audit_failure(
@@ -303,15 +314,29 @@ class Core:
         auth = response.auth
         if auth is not None and auth.client_token is None:
             limits = limits_of(route.mount, default_ttl=self._default_ttl, max_ttl=self._max_ttl)
-            await mint_login(attempt.way.tenant, attempt.tx, auth, route.mount, context, limits=limits)
+            role = login_role(attempt.way.tenant, route, request.data)
+            await mint_login(
+                attempt.way.tenant, attempt.tx, auth, route.mount, context, limits=limits, role=role
+            )
         if response.leased is not None:
-            await enter_lease(attempt.way.tenant, attempt.tx, response, route.mount, context)
+            attempt.leased = await enter_lease(
+                attempt.way.tenant,
+                attempt.tx,
+                response,
+                route.mount,
+                context,
+                limits=limits_of(route.mount, default_ttl=self._default_ttl, max_ttl=self._max_ttl),
+                session=attempt.session,
+            )
         if request.wrap_ttl:
             return await wrap(attempt.way.tenant, attempt.tx, response, attempt.way.path, context)
         return response
 
     async def _undo(self, attempt: Attempt, response: Response) -> None:
-        """Revoke the token that a response was about to announce: its audit record was refused."""
+        """Revoke the token or lease that a response was about to announce: its audit record was refused."""
+        if attempt.leased:
+            await attempt.way.tenant.store.writer.flush()
+            await queue_one(attempt.way.tenant, attempt.leased, self._clock())
         auth, wrapped = response.auth, response.wrap_info
         if wrapped is None and (auth is None or auth.client_token is None):
             return
@@ -329,6 +354,11 @@ class Core:
             except TransactionConflict:
                 continue
             return
+
+    async def _release(self, attempt: Attempt) -> None:
+        """Have the outside effects of an attempt undone that did not commit."""
+        if attempt.intents:
+            await release(attempt.way.tenant, attempt.intents, self._clock())
 
     async def _audit_failure(self, runtime: Runtime, entry: AuditEntry, error: str) -> None:
         """Record the answer to a request that failed after it was recorded."""

@@ -23,6 +23,7 @@ from broker.access.tokens import (
 )
 from broker.core.entities import by_identity
 from broker.core.logins import limits_of
+from broker.core.quotas.counting import take_lease
 from broker.core.records import MOUNTS, MountTable
 from broker.core.settings import CoreSettings
 from broker.core.tenants import Tenant
@@ -135,6 +136,9 @@ class TokenService:
                 raise InvalidRequest("cannot create a token with a duplicate ID")
         if parent is not None:
             await self._check_depth(tx, parent)
+        if entry.expires_at:
+            permit = await take_lease(self._tenant, tx, ctx.mount, ctx.path)
+            entry = msgspec.structs.replace(entry, permit=permit)
         token = await self._store.mint(tx, entry, token=custom)
         for name in entry.policies:
             if name != "root" and await tx.load(POLICY + name, PolicyRecord) is None:

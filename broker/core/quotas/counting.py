@@ -4,10 +4,16 @@ The permit joins the transaction that makes the token or lease, so the count is 
 inherited quota counts each namespace below by itself: no namespace's requests touch another's store.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from broker.access import permits
+from broker.core.quotas.book import role_of
 from broker.core.quotas.quotas import Quotas
+from broker.core.routing import Route
 from broker.core.tenants import Tenant
 from broker.plugin.context import Mount
+from broker.plugin.engine import AuthMethod
 from broker.plugin.errors import QuotaExceeded
 from broker.storage.transaction import Transaction
 
@@ -41,4 +47,12 @@ async def take_lease(tenant: Tenant, tx: Transaction, mount: Mount, rest: str, *
     return permit
 
 
-__all__ = ["TooManyLeases", "quotas_of", "take_lease"]
+def login_role(tenant: Tenant, route: Route, data: Mapping[str, Any]) -> str:
+    """Return the role that a login names, if any quota asks for it."""
+    quotas = quotas_of(tenant)
+    if quotas is None or not quotas.counts.has_roles(route.mount.uuid):
+        return ""
+    return role_of(route.engine, route.rest, data) if isinstance(route.engine, AuthMethod) else ""
+
+
+__all__ = ["TooManyLeases", "login_role", "quotas_of", "take_lease"]
