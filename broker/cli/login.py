@@ -66,7 +66,7 @@ def login(run: Invocation) -> int:
     """Get a token, keep it (unless told not to) and print it."""
     method = (run.given.text("method") or "token").lower()
     with run.doing("authenticating"):
-        reply = _by_token(run) if method == "token" else _by_method(run, method)
+        reply = _by_token(run) if method == "token" else log_in(run, method)
     if reply.wrap_info:
         return print_reply(run, reply)
     auth = reply.auth or {}
@@ -130,7 +130,8 @@ def _auth_of(data: Data, token: Secret[str]) -> Data:
     }
 
 
-def _by_method(run: Invocation, name: str) -> Reply:
+def log_in(run: Invocation, name: str) -> Reply:
+    """Log in by the method ``name`` with the command's arguments; what is missing is asked for."""
     method = METHODS.get(name, Method("login"))
     data = parse_data(run.rest)
     for needed in method.needs:
