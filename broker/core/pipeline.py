@@ -393,6 +393,7 @@ class Core:
         if session is not None:
             context.judge, context.lead = session.acl, lead(tenant, session.home)
         context.default_ttl = route.mount.config.default_lease_ttl or self._default_ttl
+        context.max_ttl = route.mount.config.max_lease_ttl or self._max_ttl
         context.schedule = partial(schedule, tx, route.mount)
         return context
 

@@ -27,8 +27,10 @@ LOGINS = {
     "auth/jwt/login": {Verb.UPDATE},
     "auth/oidc/login": {Verb.UPDATE},
     "auth/userpass/login/{username}": {Verb.UPDATE},
+    "auth/approle/login": {Verb.UPDATE},
     "auth/apikey/login": {Verb.UPDATE},
     "auth/cert/login": {Verb.UPDATE},
+    "auth/kubernetes/login": {Verb.UPDATE},
 }
 """Where a token is to be had, once the method is mounted."""
 

@@ -158,6 +158,7 @@ class EngineHarness:
         context.judge = _Allowing(self.denied)
         context.schedule = lambda when, name: self.scheduled.add((when, name))
         context.default_ttl = self.mount.config.default_lease_ttl or DEFAULT_TTL
+        context.max_ttl = self.mount.config.max_lease_ttl or DEFAULT_TTL
         return context
 
     def act_as(self, **changes: Any) -> None:

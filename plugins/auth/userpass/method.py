@@ -74,7 +74,10 @@ class UserpassMethod(AuthMethod):
 
     async def list_users(self, ctx: Context, args: p.Page) -> dict[str, Any]:
         """Return the names of all users."""
-        return {"keys": list(await ctx.storage.list(USER, after=_folded(args.after), limit=args.limit))}
+        names = await ctx.storage.list(USER, after=_folded(args.after), limit=args.limit)
+        if not names:
+            raise NotFound
+        return {"keys": list(names)}
 
     async def set_password(self, ctx: Context, args: p.SetPassword) -> None:
         """Give a user another password."""
