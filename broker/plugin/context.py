@@ -145,6 +145,7 @@ class Context:
         "headers",
         "judge",
         "lead",
+        "max_ttl",
         "mount",
         "namespace",
         "now",
@@ -197,6 +198,7 @@ class Context:
         self.token = token
         self.wrap_ttl = wrap_ttl
         self.default_ttl = 0  # seconds: the mount's default lifetime of leases, else the system's
+        self.max_ttl = 0  # seconds: the longest, likewise; zero for no limit
         self.schedule: Callable[[float, str], None] = (
             _no_schedule  # ask for engine.wake(ctx, name) at a Unix time
         )
