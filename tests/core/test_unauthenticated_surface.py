@@ -29,6 +29,7 @@ LOGINS = {
     "auth/userpass/login/{username}": {Verb.UPDATE},
     "auth/approle/login": {Verb.UPDATE},
     "auth/apikey/login": {Verb.UPDATE},
+    "auth/ldap/login/{username:path}": {Verb.UPDATE},
     "auth/cert/login": {Verb.UPDATE},
     "auth/kubernetes/login": {Verb.UPDATE},
 }
