@@ -42,6 +42,9 @@ async def mint_login(
         raise InvalidRequest("auth methods cannot create root tokens")
     if not auth.no_default_policy:
         policies = tuple(sorted({*policies, "default"}))
+    if auth.token_type == "default":
+        auth.token_type = "service"
+    auth.display_name = display_name(mount, auth.display_name)
     await recognise(tenant, tx, auth, mount, context)
     lifetime = grant(
         whole_seconds(auth.ttl),
@@ -57,7 +60,7 @@ async def mint_login(
         policies=policies,
         path=mount.prefix + context.path,
         created_at=int(context.now),
-        display_name=auth.display_name or mount.type,
+        display_name=auth.display_name,
         meta=dict(auth.metadata) or None,
         num_uses=auth.num_uses,
         ttl=lifetime.ttl,
@@ -79,3 +82,13 @@ async def mint_login(
     auth.policies = tuple(sorted({*policies, *auth.identity_policies}))
     auth.lease_duration = lifetime.ttl
     auth.orphan = True
+
+
+def display_name(mount: Mount, name: str) -> str:
+    """Return how a login is shown: its name behind the mount's path.
+
+    >>> display_name(Mount("team/users/", "userpass", "", ""), "ann")
+    'team-users-ann'
+    """
+    source = mount.path.replace("/", "-")
+    return (name if name.startswith(source) else source + name).rstrip("-")
