@@ -13,6 +13,7 @@ from broker.storage.transaction import Transaction
 
 SYSTEM_DEFAULT_TTL = 768 * 3600
 SYSTEM_MAX_TTL = 768 * 3600
+_KINDS = {"default": "service"}
 
 
 def limits_of(
@@ -42,8 +43,7 @@ async def mint_login(
         raise InvalidRequest("auth methods cannot create root tokens")
     if not auth.no_default_policy:
         policies = tuple(sorted({*policies, "default"}))
-    if auth.token_type == "default":
-        auth.token_type = "service"
+    auth.token_type = _KINDS.get(auth.token_type, auth.token_type)
     auth.display_name = display_name(mount, auth.display_name)
     await recognise(tenant, tx, auth, mount, context)
     lifetime = grant(
