@@ -30,7 +30,7 @@ def uri(*names: str) -> list[x509.GeneralName]:
 
 
 def mail(*names: str) -> list[x509.GeneralName]:
-    return [x509.RFC822Name(name) for name in names]
+    return [x509.RFC822Name._init_without_validation(name) for name in names]
 
 
 def ip(*names: str) -> list[x509.GeneralName]:
