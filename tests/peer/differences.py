@@ -18,6 +18,7 @@ BY_STEP: dict[str, str] = {
     "ceremonies-by-token": "`sys/rekey` and `sys/generate-root` are there, for a token with sudo; OpenBao has them only without a token.",
     "duplicate-share": "A share that was already given says so with 400; OpenBao silently ignores it.",
     "exact-numbers": "Integers of any size come back exactly; OpenBao turns large ones into floats.",
+    "kubernetes-tells-less": "A login whose namespace cannot be looked up is refused without the cluster's own words; OpenBao passes them on.",
     "kv1-lists-are-paged": "`after` and `limit` page the lists of KV version 1 too; OpenBao ignores them there.",
     "namespace-wrapping": "A wrapping token is good in its namespace and those below; in OpenBao also above it.",
     "no-5xx-for-bad-input": "A request that is wrong gets a 4xx where OpenBao answers 500.",

@@ -63,7 +63,8 @@ class KubernetesMethod(AuthMethod):
                     "kubernetes_ca_cert must be given: Broker does not run in a pod that has one"
                 )
         check_ca(args.kubernetes_ca_cert)
-        read_keys(args.pem_keys or ())
+        keys = tuple(pem.strip() for pem in args.pem_keys or ())
+        read_keys(keys)
         reviewer = args.token_reviewer_jwt.reveal().strip() if args.token_reviewer_jwt is not None else ""
         if not (reviewer.isascii() and (reviewer == "" or reviewer.isprintable())):
             raise InvalidRequest("token_reviewer_jwt: expected one line of ASCII text")
@@ -71,7 +72,7 @@ class KubernetesMethod(AuthMethod):
             host=args.kubernetes_host,
             ca_cert=args.kubernetes_ca_cert,
             token_reviewer_jwt=reviewer,
-            pem_keys=tuple(args.pem_keys or ()),
+            pem_keys=keys,
             issuer=args.issuer,
             disable_iss_validation=args.disable_iss_validation,
             disable_local_ca_jwt=args.disable_local_ca_jwt,

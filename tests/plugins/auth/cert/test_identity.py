@@ -397,7 +397,17 @@ async def test_a_network_that_is_not_bound_is_refused(kit):
 
 
 @pytest.mark.parametrize(
-    "spelling", ["root", "ROOT", " root", "root\n", "root ", "root\u200b", "ｒｏｏｔ", "default,root"]
+    "spelling",
+    [
+        "root",
+        "ROOT",
+        " root",
+        "root\n",
+        "root\u00a0",
+        "root\u200b",
+        "\uff52\uff4f\uff4f\uff54",
+        "default,root",
+    ],
 )
 async def test_no_spelling_of_root_is_given_out(kit, spelling):
     with pytest.raises(InvalidRequest):
