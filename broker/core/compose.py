@@ -1,6 +1,7 @@
 """The composition root: builds the parts and hands each what it needs, by name. Decides nothing."""
 
 import os
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -12,11 +13,11 @@ from broker.access.policies import PolicyStore
 from broker.access.tokens import TokenStore
 from broker.audit.auditor import Auditor
 from broker.audit.guard import AuditGuard
+from broker.core import lockout
 from broker.core.auditing import forget_callers
 from broker.core.denials import Denials
 from broker.core.devices import Devices
 from broker.core.identity.engine import IdentityEngine
-from broker.core.lockout import LockoutService
 from broker.core.passwords import PasswordService
 from broker.core.pipeline import ROOT_NAMESPACE, Core
 from broker.core.plugins import Catalog, builtin_version, load_catalog
@@ -139,7 +140,7 @@ class Application:
         services: dict[str, Any] = {
             "passwords": PasswordService(tenant, os.urandom),
             "tokens": TokenService(tenant, self.settings),
-            "lockout": LockoutService(tenant, self.settings),
+            "lockout": lockout.LockoutService(tenant, self.settings),
         }
         return kind.build(mount, **{name: services[name] for name in kind.needs})
 
@@ -197,6 +198,8 @@ def _settings(config: Any, seal_type: str) -> CoreSettings:
         ),
         raw_storage=config.raw_storage_endpoint,
         introspection=config.introspection_endpoint,
+        user_lockout=lockout.configured(config.user_lockout),
+        user_lockout_disabled=lockout.switched_off(os.environ),
     )
 
 

@@ -15,7 +15,10 @@ Source: Vault's ``user_lockout`` stanza and ``user_lockout_config`` of a mount.
 
 import asyncio
 import random
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
 
 import msgspec
 
@@ -25,6 +28,7 @@ from broker.core.settings import CoreSettings, LockoutRules
 from broker.core.tenants import Tenant
 from broker.plugin.context import Context, Mount
 from broker.plugin.errors import PermissionDenied
+from broker.plugin.fields import Field, binder
 from broker.storage.errors import TransactionConflict
 from broker.storage.transaction import Transaction
 
@@ -143,11 +147,48 @@ async def unlock(tenant: Tenant, tx: Transaction, accessor: str, alias: str) -> 
             _forget(tx, f"{name}/{source}", entry)
 
 
+async def locked(tx: Transaction, accessor: str, *, now: float) -> list[str]:
+    """Return the aliases that are locked out at a mount, or from somewhere, each once and in order."""
+    found = set()
+    folder = f"{LOCKED}{accessor}/"
+    for path in await tx.scan(folder):
+        entry = await tx.load(folder + path, LockedEntry)
+        if entry is not None and now < entry.until:
+            found.add(entry.alias)
+    return sorted(found)
+
+
 def _forget(tx: Transaction, name: str, entry: FailureEntry) -> None:
     tx.delete(COUNT + name)
     tx.delete(due_path(entry.due, KIND, name))
     if entry.locked:
         tx.delete(f"{LOCKED}{entry.accessor}/{name}")
+
+
+SWITCHES = ("BROKER_DISABLE_USER_LOCKOUT", "BAO_DISABLE_USER_LOCKOUT", "VAULT_DISABLE_USER_LOCKOUT")
+
+
+def switched_off(environ: Mapping[str, str]) -> bool:
+    """Tell whether the server's environment says to lock nobody out."""
+    return any(environ.get(name, "").lower() in ("1", "true", "t") for name in SWITCHES)
+
+
+def configured(stanzas: Iterable[Any]) -> dict[str, LockoutRules]:
+    """Return the configuration's ``user_lockout`` stanzas as rules by type.
+
+    What one leaves out comes from that for all, then from Vault's defaults.
+    """
+    by_type = {stanza.type: stanza for stanza in stanzas}
+    rules: dict[str, LockoutRules] = {}
+    for name in sorted(by_type, key=lambda name: name != "all"):
+        stanza, above = by_type[name], rules.get("all", LockoutRules())
+        rules[name] = LockoutRules(
+            stanza.lockout_threshold or above.threshold,
+            stanza.lockout_duration.total_seconds() or above.duration,
+            stanza.lockout_counter_reset.total_seconds() or above.counter_reset,
+            stanza.disable_lockout,
+        )
+    return rules
 
 
 def rules_of(mount: Mount, settings: CoreSettings) -> LockoutRules:
@@ -164,6 +205,50 @@ def rules_of(mount: Mount, settings: CoreSettings) -> LockoutRules:
     )
 
 
+def tuned(known: dict[str, Any] | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Return a mount's ``user_lockout_config`` with what is given put in. Raises: InvalidRequest.
+
+    >>> tuned({"duration": 60.0}, {"lockout_threshold": "3"})
+    {'duration': 60.0, 'threshold': 3}
+    """
+    new = dict(known or {})
+    bound = _TUNE({}, given)
+    for name, key in _TUNED.items():
+        value = getattr(bound, key)
+        if value is not None:
+            new[name] = value.total_seconds() if isinstance(value, timedelta) else value
+    return new
+
+
+def shown(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a mount's ``user_lockout_config`` as reads of the mount show it."""
+    return {
+        "user_lockout_counter_reset_duration": int(config.get("counter_reset", 0)),
+        "user_lockout_disable": bool(config.get("disabled", False)),
+        "user_lockout_duration": int(config.get("duration", 0)),
+        "user_lockout_threshold": int(config.get("threshold", 0)),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class UserLockoutConfig:
+    lockout_threshold: Annotated[int | None, Field("Failed logins that lock out.", minimum=0)] = None
+    lockout_duration: Annotated[timedelta | None, Field("For how long.", minimum=0)] = None
+    lockout_counter_reset_duration: Annotated[
+        timedelta | None, Field("When a failure is forgotten.", minimum=0)
+    ] = None
+    lockout_disable: Annotated[bool | None, Field("Lock nobody out.")] = None
+
+
+_TUNE = binder(UserLockoutConfig)
+_TUNED = {
+    "threshold": "lockout_threshold",
+    "duration": "lockout_duration",
+    "counter_reset": "lockout_counter_reset_duration",
+    "disabled": "lockout_disable",
+}
+
+
 def _joined(ctx: Context) -> Transaction:
     """Return the request's own transaction, whose window on the mount a handler was given."""
     view: Any = ctx.storage
@@ -171,4 +256,17 @@ def _joined(ctx: Context) -> Transaction:
     return tx
 
 
-__all__ = ["KIND", "METHODS", "LockedEntry", "LockoutService", "clear", "name_of", "rules_of", "unlock"]
+__all__ = [
+    "KIND",
+    "METHODS",
+    "LockedEntry",
+    "LockoutService",
+    "clear",
+    "configured",
+    "locked",
+    "rules_of",
+    "shown",
+    "switched_off",
+    "tuned",
+    "unlock",
+]

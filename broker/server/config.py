@@ -11,7 +11,14 @@ from broker.http.headers import reserved
 from broker.http.listener import ListenerRules
 from broker.plugin.errors import ConfigError
 from broker.server.convert import Mismatch, convert
-from broker.server.settings import AuditStanza, ListenerConfig, SealStanza, ServerConfig, StorageStanza
+from broker.server.settings import (
+    AuditStanza,
+    ListenerConfig,
+    SealStanza,
+    ServerConfig,
+    StorageStanza,
+    UserLockoutStanza,
+)
 from broker.server.sockets import split_address
 from broker.server.syntax import ConfigSyntaxError, Entry, Node, Object, read_hcl, read_json
 
@@ -28,7 +35,7 @@ _IGNORED_NAMES: Final = """
     enable_response_header_raft_node_id enable_ui imprecise_lease_role_tracking
     license_path log_requests_level log_rotate_bytes log_rotate_duration log_rotate_max_files
     plugin_auto_download plugin_auto_register plugin_download_behavior plugin_file_permissions plugin_file_uid
-    service_registration user_lockout
+    service_registration
 """
 _IGNORED_LISTENER_NAMES: Final = """
     cluster_address disable_request_limiter inflight_requests_logging max_json_array_element_count max_json_depth
@@ -48,7 +55,7 @@ _NOT_YET_IN_LISTENER: Final = ("unauthenticated_metrics_access",)
 _IGNORED: Final = frozenset(_IGNORED_NAMES.split())
 _IGNORED_IN_LISTENER: Final = frozenset(_IGNORED_LISTENER_NAMES.split())
 # Stanzas with a class of their own, or with a meaning that the type alone does not give.
-_STANZAS: Final = ("listener", "storage", "backend", "seal", "audit")
+_STANZAS: Final = ("listener", "storage", "backend", "seal", "audit", "user_lockout")
 _NOT_SETTINGS: Final = frozenset({"listeners", "seals", "dev", "ignored", *_STANZAS})
 
 
@@ -99,6 +106,7 @@ class _Draft:
     listeners: list[ListenerConfig] = dataclasses.field(default_factory=list)
     seals: list[SealStanza] = dataclasses.field(default_factory=list)
     audit: list[AuditStanza] = dataclasses.field(default_factory=list)
+    lockouts: dict[str, UserLockoutStanza] = dataclasses.field(default_factory=dict)
     ignored: list[str] = dataclasses.field(default_factory=list)
     storage: StorageStanza | None = None
     file: Path = Path()
@@ -112,6 +120,7 @@ class _Draft:
             "backend": self._add_storage,
             "seal": self._add_seal,
             "audit": self._add_audit,
+            "user_lockout": self._add_user_lockout,
         }
         settings = Object([entry for entry in content.entries if entry.key not in stanzas])
         found = self._settings(
@@ -142,6 +151,7 @@ class _Draft:
             storage=self.storage,
             seals=tuple(self.seals),
             audit=tuple(self.audit),
+            user_lockout=tuple(self.lockouts.values()),
             ignored=(*self.ignored, *(key for key in _NOT_YET if self.values.get(key))),
             **self.values,
         )
@@ -238,6 +248,16 @@ class _Draft:
                         key: _option(value) for key, value in values.get("options", {}).items()
                     }
                     self.audit.append(AuditStanza(kind, path, **values))
+
+    def _add_user_lockout(self, entry: Entry) -> None:
+        wanted = 'user_lockout "all", "userpass", "ldap" or "approle"'
+        for label, line, body in self._labelled(entry, wanted):
+            if label not in ("all", "userpass", "ldap", "approle"):
+                self._fail(line, f'expected {wanted}, found "{label}"')
+            values = self._settings(body, UserLockoutStanza, frozenset(), skip={"type"}, where="user_lockout")
+            if values.get("lockout_threshold", 1) < 1:
+                self._fail(line, "expected lockout_threshold to be at least 1")
+            self.lockouts[label] = UserLockoutStanza(label, **values)
 
     # -- pieces ----------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ __all__ = [
     "ServerConfig",
     "StorageStanza",
     "TlsVersion",
+    "UserLockoutStanza",
 ]
 
 FileMode = NewType("FileMode", int)
@@ -108,6 +109,17 @@ class AuditStanza:
 
 
 @dataclass(frozen=True, slots=True)
+class UserLockoutStanza:
+    """One ``user_lockout "type"`` stanza: ``all``, or a type of auth method. Zero leaves a value as it is by default."""
+
+    type: str
+    lockout_threshold: int = 0
+    lockout_duration: timedelta = timedelta(0)
+    lockout_counter_reset: timedelta = timedelta(0)
+    disable_lockout: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
     """Everything the configuration files say, with the defaults filled in."""
 
@@ -115,6 +127,7 @@ class ServerConfig:
     storage: StorageStanza = StorageStanza("inmem")
     seals: tuple[SealStanza, ...] = ()
     audit: tuple[AuditStanza, ...] = ()
+    user_lockout: tuple[UserLockoutStanza, ...] = ()
 
     default_lease_ttl: timedelta = timedelta(hours=768)
     max_lease_ttl: timedelta = timedelta(hours=768)

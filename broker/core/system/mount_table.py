@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from broker.core import lockout
 from broker.core.records import MOUNTS, NAMESPACES, MountTable, NamespaceRecord
 from broker.core.settings import CoreSettings
 from broker.plugin.context import Context, Mount, MountConfig
@@ -86,6 +87,8 @@ def check_tunable(mount: Mount, given: set[str]) -> None:
         raise InvalidRequest("'token_type' cannot be set for 'token' or 'ns_token' auth mounts")
     if mount.table != "auth" and "user_lockout_config" in given:
         raise InvalidRequest("user lockout can only be tuned on auth mounts")
+    if mount.type not in lockout.METHODS and "user_lockout_config" in given:
+        raise InvalidRequest(f'tuning of user lockout configuration for auth type "{mount.type}" not allowed')
     if "plugin_version" in given:
         raise InvalidRequest("the version of a plugin cannot be chosen: the one that is installed runs")
 
@@ -95,6 +98,8 @@ def tuned(config: MountConfig, changes: dict[str, Any], settings: CoreSettings, 
     if table != "auth" and changes.get("token_type"):
         raise InvalidRequest("'token_type' can only be modified on auth mounts")
     kept = {name: value for name, value in changes.items() if value is not None}
+    if "user_lockout_config" in kept:
+        kept["user_lockout_config"] = lockout.tuned(config.user_lockout_config, kept["user_lockout_config"])
     for name in ("default_lease_ttl", "max_lease_ttl"):
         if kept.get(name, 0) < 0:
             raise InvalidRequest(f"{name} must not be negative")
@@ -154,7 +159,7 @@ def describe_config(mount: Mount) -> dict[str, Any]:
     if mount.table == "auth":
         shown["token_type"] = config.token_type or "default-service"
     if config.user_lockout_config:
-        shown["user_lockout_config"] = config.user_lockout_config
+        shown["user_lockout_config"] = lockout.shown(config.user_lockout_config)
     return shown
 
 

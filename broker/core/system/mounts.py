@@ -11,6 +11,7 @@ import msgspec
 
 from broker.access.records import DueEntry
 from broker.access.tokens import due_path
+from broker.core.ending import end_mount
 from broker.core.records import MOVES, MoveRecord
 from broker.core.routing import ALIASES, storage_prefix
 from broker.core.system import mount_table as t
@@ -153,9 +154,8 @@ def _make(kind: str) -> tuple[Any, ...]:
         if mount is None:
             return
         t.save_table(ctx, t.replaced(table, mount, None))
-        # The path is free at once; what the mount stored is cleared in steps, found through the due index.
-        if not await t.erase_data(ctx.transaction, storage_prefix(mount)):
-            ctx.transaction.save(due_path(ctx.now, "mount", mount.uuid), DueEntry("mount", mount.uuid))
+        # The path is free at once. What was handed out there is revoked, then what it stored is cleared, in steps.
+        await end_mount(system.parts.tenant(ctx), ctx.transaction, mount, ctx.now)
 
     async def read_tune(system: SystemBase, ctx: Context, args: AtPath) -> Response:
         mount = t.find(await t.load_table(ctx), kind, args.path)
@@ -165,6 +165,7 @@ def _make(kind: str) -> tuple[Any, ...]:
         shown["default_lease_ttl"] = mount.config.default_lease_ttl or system.parts.settings.default_lease_ttl
         shown["max_lease_ttl"] = mount.config.max_lease_ttl or system.parts.settings.max_lease_ttl
         shown["description"] = mount.description
+        shown.update(shown.pop("user_lockout_config", {}))
         if mount.options:
             shown["options"] = mount.options
         return Response(data=shown, mirror=True)
