@@ -15,6 +15,8 @@ EVERYWHERE: dict[str, str] = {
 
 # Named by single steps of the scripts.
 BY_STEP: dict[str, str] = {
+    "cert-crl-issuer": "A revocation list of `auth/cert` speaks for the authority that signed it, and none of its clients get in once it has run out; OpenBao takes any list for every authority and for ever.",
+    "cert-stars": "A `*` in the names of an `auth/cert` role stands within one label or segment, so `*.com` is not `app.example.com`; in OpenBao it stands for anything.",
     "ceremonies-by-token": "`sys/rekey` and `sys/generate-root` are there, for a token with sudo; OpenBao has them only without a token.",
     "duplicate-share": "A share that was already given says so with 400; OpenBao silently ignores it.",
     "exact-numbers": "Integers of any size come back exactly; OpenBao turns large ones into floats.",
