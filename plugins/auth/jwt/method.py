@@ -72,7 +72,7 @@ class JwtMethod(AuthMethod):
     # Roles
 
     async def role_exists(self, ctx: Context, params: Mapping[str, str]) -> bool:
-        name = params["name"].lower()
+        name = folded(params["name"])
         return _NAME.fullmatch(name) is not None and await self.role(ctx, name) is not None
 
     async def write_role(self, ctx: Context, args: p.WriteRole) -> Response:
@@ -146,7 +146,7 @@ class JwtMethod(AuthMethod):
     def role_of(self, path: str, data: Mapping[str, Any]) -> str:
         """Return the role that a login names."""
         name = data.get("role")
-        return name.lower() if path == "login" and isinstance(name, str) else ""
+        return folded(name) if path == "login" and isinstance(name, str) else ""
 
     PATHS = (
         Path(
@@ -173,9 +173,14 @@ class JwtMethod(AuthMethod):
     )
 
 
+def folded(name: str) -> str:
+    """Return a role's name in lower case. ASCII only: no other letter may become one of a name's."""
+    return name.lower() if name.isascii() else name
+
+
 def named_role(given: str, config: Config) -> str:
     """Return the name of the role that a login is for. Raises: InvalidRequest if there is none, or it can be none's."""
-    name = given.lower() or config.default_role
+    name = folded(given) or config.default_role
     if not name:
         raise InvalidRequest("missing role")
     if len(name) > 256 or not _NAME.fullmatch(name):
@@ -196,7 +201,7 @@ def _expected(config: Config, role: Role) -> Expected:
 
 def _name(given: str) -> str:
     """Return the one spelling of a role's name. Raises: UnsupportedPath for one that no role can have."""
-    name = given.lower()
+    name = folded(given)
     if not _NAME.fullmatch(name):
         raise UnsupportedPath
     return name

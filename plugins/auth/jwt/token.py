@@ -164,7 +164,9 @@ def _decoded(part: str) -> bytes:
 def _json_object(data: bytes) -> dict[str, Any]:
     """Read a JSON object in which no name occurs twice and every number is one. Raises: BadToken."""
     try:
-        found = json.loads(data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
+        found = json.loads(
+            data.decode("utf-8"), object_pairs_hook=_once, parse_float=_finite, parse_constant=_no_constant
+        )
     except (ValueError, RecursionError):
         raise BadToken from None
     if not isinstance(found, dict):
@@ -176,9 +178,14 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a name occurs twice")
-    if any(isinstance(value, float) and not math.isfinite(value) for value in found.values()):
-        raise ValueError("a number is too large")
     return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
 
 
 def _no_constant(name: str) -> Any:
