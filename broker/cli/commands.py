@@ -28,6 +28,7 @@ GROUPS = {
 COMMON = ("read", "write", "delete", "list", "login", "server", "status", "unwrap")
 
 COMMANDS: dict[str, Entry] = {
+    "agent": Entry("agent:AGENT", "Keep a token alive for a program: log in, renew, log in again"),
     "audit disable": Entry("audit:DISABLE", "Disable an audit device"),
     "audit enable": Entry("audit:ENABLE", "Enable an audit device"),
     "audit list": Entry("audit:LIST", "List enabled audit devices"),

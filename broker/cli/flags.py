@@ -46,9 +46,13 @@ class Command:
 
 @dataclass(slots=True)
 class Given:
-    """What the command line said: ``rest`` are the arguments, flags come out typed."""
+    """What the command line said: ``rest`` are the arguments, flags come out typed.
+
+    ``ended_at`` is how many arguments came before ``--``, if that was given.
+    """
 
     rest: list[str] = field(default_factory=list)
+    ended_at: int | None = None
     values: dict[str, Value] = field(default_factory=dict)
 
     def text(self, name: str) -> str | None:
@@ -94,6 +98,7 @@ def parse(words: Sequence[str], flags: Iterable[Flag]) -> Given:
     while queue:
         word = queue.pop()
         if word == "--":
+            given.ended_at = len(given.rest)
             given.rest += reversed(queue)
             break
         if word == "-" or not word.startswith("-"):
