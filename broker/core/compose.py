@@ -18,11 +18,13 @@ from broker.core.auditing import forget_callers
 from broker.core.denials import Denials
 from broker.core.devices import Devices
 from broker.core.identity.engine import IdentityEngine
+from broker.core.leasehold import Leasehold
 from broker.core.passwords import PasswordService
 from broker.core.pipeline import ROOT_NAMESPACE, Core
 from broker.core.plugins import Catalog, builtin_version, load_catalog
 from broker.core.quotas.quotas import Quotas
 from broker.core.records import MountTable
+from broker.core.revoker import Revoker
 from broker.core.routing import Registry, Router
 from broker.core.runtime import Runtime
 from broker.core.sealing import Node, SealState
@@ -112,7 +114,9 @@ class Application:
         await note_version(root, time.time)
         quotas = root.quotas = Quotas(root, self.node.rates)
         await quotas.refresh()
-        runtime = Runtime(tenants, auditor, devices, quotas, cleanup=AsyncExitStack())
+        revoker = Revoker(tenants, clock=time.time)
+        leasehold = Leasehold(tenants, revoker, self.settings)
+        runtime = Runtime(tenants, auditor, devices, quotas, leasehold, cleanup=AsyncExitStack())
         runtime.cleanup.push_async_callback(auditor.close)
         runtime.cleanup.callback(forget_callers)
 
@@ -120,7 +124,7 @@ class Application:
             await devices.upkeep()
             await quotas.refresh()
 
-        steward = Steward(seal=seal, tenants=tenants, backend=self._backend, upkeep=upkeep)
+        steward = Steward(seal=seal, tenants=tenants, backend=self._backend, upkeep=upkeep, revoker=revoker)
         runtime.cleanup.push_async_callback(steward.stop)
         steward.start()
         return runtime

@@ -6,40 +6,98 @@ from collections.abc import Callable
 
 from broker.access.records import DueEntry
 from broker.access.tokens import DUE
-from broker.core import errands, lockout
+from broker.core import ending, errands, lockout, sweeps
+from broker.core.revoker import Revoker
 from broker.core.routing import storage_prefix
-from broker.core.system.mount_table import erase_data
 from broker.core.tenants import Tenant, Tenants
+from broker.leases import layout
+from broker.leases.layout import parse_due
+from broker.plugin.errors import BrokerError
 from broker.storage.errors import TransactionConflict
 from broker.storage.transaction import Transaction
 
 log = logging.getLogger("broker.steward")
 
 BATCH = 200
+TOGETHER = 40
+"""Dead tokens that are cleared in one commit."""
+SETTLE_SECONDS = 0.4
+"""How long one visit may go on while more is due."""
 
 
 class Duties:
     """Expired and revoked tokens, data of disabled mounts, upgrades, deleted tenants."""
 
-    def __init__(self, tenants: Tenants, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, tenants: Tenants, revoker: Revoker, *, clock: Callable[[], float] = time.time) -> None:
         self._tenants = tenants
+        self._revoker = revoker
         self._clock = clock
 
+    async def meet(self, tenant: Tenant) -> None:
+        """Look at what an earlier steward may have left half done."""
+        await self._revoker.meet(tenant)
+
     async def settle(self, tenant: Tenant) -> float | None:
-        """Do what is due in a tenant, at most ``BATCH`` entries. Returns when the next falls due (Unix seconds), if any."""
+        """Do what is due in a tenant, for a while. Returns when the next falls due (Unix seconds), if any."""
+        await self._wake(tenant)
+        until = time.monotonic() + SETTLE_SECONDS
+        more = True
+        while more:
+            more = await self._settle_some(tenant) and time.monotonic() < until
+        return await self._next(tenant)
+
+    async def _next(self, tenant: Tenant) -> float | None:
+        tx = await tenant.store.begin()
+        heads = [*await tx.scan(DUE, limit=1), *await tx.scan(layout.WAKE, limit=1)]
+        return min((_when(head) for head in heads), default=None)
+
+    async def _wake(self, tenant: Tenant) -> None:
+        """Have the leases revoked that are due: each mount's in a drain of its own, and nobody waits for them here."""
         now = self._clock()
         tx = await tenant.store.begin()
-        for path in await tx.scan(DUE, limit=BATCH):
-            when = _when(path)
+        for row in await tx.scan(layout.WAKE, limit=BATCH):
+            when, mount = parse_due(row)
             if when > now:
-                return when
-            try:
-                await self._settle_one(tenant, path)
-            except TransactionConflict:
-                continue
+                break
+            self._revoker.drains.wake(tenant, mount)
+            tx.delete(layout.WAKE + row)
+        await tx.commit()
+
+    async def _settle_some(self, tenant: Tenant) -> bool:
+        """Do what is due, at most ``BATCH`` entries. Returns whether there were as many."""
+        now = self._clock()
         tx = await tenant.store.begin()
-        left = await tx.scan(DUE, limit=1)
-        return _when(left[0]) if left else None
+        rows = [path for path in await tx.scan(DUE, limit=BATCH) if _when(path) <= now]
+        tokens = [path for path in rows if path[17:].startswith("token-")]
+        for at in range(0, len(tokens), TOGETHER):
+            await self._clear(tenant, tokens[at : at + TOGETHER])
+        for path in rows:
+            if path not in tokens:
+                await self._settle_alone(tenant, path)
+        return len(rows) == BATCH
+
+    async def _clear(self, tenant: Tenant, paths: list[str]) -> None:
+        """Clear dead tokens together; one by one if that fails."""
+        tx = await tenant.store.begin()
+        try:
+            for path in paths:
+                due = await tx.load(DUE + path, DueEntry)
+                if due is not None and await self._step(tenant, tx, due):
+                    tx.delete(DUE + path)
+            await tx.commit()
+        except BrokerError:
+            for path in paths:
+                await self._settle_alone(tenant, path)
+
+    async def _settle_alone(self, tenant: Tenant, path: str) -> None:
+        try:
+            await self._settle_one(tenant, path)
+        except TransactionConflict:
+            return  # it is still due
+        except BrokerError as error:
+            log.warning(
+                "steward.step_failed error=%s", type(error).__name__
+            )  # the others must not wait for it
 
     async def _settle_one(self, tenant: Tenant, path: str) -> None:
         tx = await tenant.store.begin()
@@ -53,12 +111,16 @@ class Duties:
     async def _step(self, tenant: Tenant, tx: Transaction, due: DueEntry) -> bool:
         """Take one bounded step of what is due. Returns whether it is done."""
         if due.kind == "token":
+            if not await self._revoker.let_go(tenant, tx, due.name):
+                return False
             return await tenant.tokens.clear(tx, due.name, now=self._clock())
+        if due.kind == sweeps.KIND:
+            return await self._revoker.sweeps.due(tenant, tx, due.name)
         if due.kind == "tidy":
             await tenant.tokens.tidy(tx, due.name, now=self._clock())
             return True
-        if due.kind == "mount":
-            return await erase_data(tx, f"logical/{due.name}/")
+        if due.kind == ending.KIND:
+            return await ending.step(tx, due.name)
         if due.kind == "adopt":
             router = await self._tenants.router(tenant, tx)
             mount = next((mount for mount in router.table.mounts if mount.uuid == due.name), None)

@@ -261,6 +261,7 @@ class Core:
             if taking:  # of several at once, those that came too late are told so
                 await check_shown(way.tenant, request, self._clock(), self.events)
             raise
+        attempt.session = session
         fill_caller(entry, session.found, request.token.reveal() if request.token is not None else "")
         context = attempt.context = self._bound_context(request, way, tx, session)
         if row is not None and row.exists is not None and verb is Verb.UPDATE and route is not None:
@@ -309,6 +310,8 @@ class Core:
     async def _run(self, attempt: Attempt, request: Request) -> Response:
         operation, route, context = attempt.operation, attempt.way.route, attempt.context
         assert route is not None
+        made = (attempt.way.tenant, attempt.tx, route.mount, attempt.intents, context.now, context.path)
+        context.intend = partial(intend, *made)
         result = await operation.calls(route.engine, context, route.bind(operation, request.data))
         response = respond(result, operation, route.mount, context)
         auth = response.auth

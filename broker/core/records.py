@@ -8,6 +8,7 @@ MOUNTS = "core/mounts"
 NAMESPACES = "core/namespaces/"
 SYSTEM_SETTINGS = "core/settings"
 MOVES = "core/moves/"
+ENDED_MOUNTS = "core/ended-mounts/"
 
 
 class MountTable(msgspec.Struct, frozen=True):
@@ -46,4 +47,11 @@ class MoveRecord(msgspec.Struct, frozen=True):
 
     source: str
     target: str
+    v: int = 1
+
+
+class EndedMount(msgspec.Struct, frozen=True):
+    """A mount that was disabled while secrets it had handed out were still leased: kept until the last is revoked."""
+
+    mount: Mount
     v: int = 1

@@ -68,6 +68,8 @@ class Rounds:
 
     async def _visit(self, watch: Watch, counter: int) -> None:
         tenant = watch.tenant
+        if watch.counter < 0:
+            await self._duties.meet(tenant)
         due = await self._duties.settle(tenant)
         watch.due = math.inf if due is None else due
         watch.counter = counter  # as before the visit: what came in between is looked at next time

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from broker.audit.auditor import Auditor
     from broker.core.admission import Way
     from broker.core.devices import Devices
+    from broker.core.leasehold import Leasehold
     from broker.core.quotas.quotas import Quotas
     from broker.core.tenants import Tenants
 
@@ -20,6 +21,7 @@ class Runtime:
     auditor: "Auditor"
     devices: "Devices"
     quotas: "Quotas"
+    leasehold: "Leasehold"
     ways: "dict[tuple[str, str], Way]" = field(default_factory=dict, repr=False)
     """Where requests went lately, by namespace and path; each checked against its reads before use."""
     cleanup: AsyncExitStack = field(default_factory=AsyncExitStack)

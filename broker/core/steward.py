@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from broker.barrier.keyring import utc_now
 from broker.core.duties import Duties
+from broker.core.revoker import Revoker
 from broker.core.rounds import Rounds
 from broker.core.sealing import SealState
 from broker.core.system.ceremony import settle_root_key
@@ -38,6 +39,7 @@ class Steward:
         tenants: Tenants,
         backend: Backend,
         upkeep: Callable[[], Awaitable[None]],
+        revoker: Revoker,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._seal = seal
@@ -48,7 +50,12 @@ class Steward:
         self._task: asyncio.Task[None] | None = None
         self._lock: HeldLock | None = None
         self._polled = 0
-        self._rounds = Rounds(seal, tenants, Duties(tenants, clock=clock), clock=clock)
+        self._revoker = revoker
+        revoker.may_work = self._holds
+        self._rounds = Rounds(seal, tenants, Duties(tenants, revoker, clock=clock), clock=clock)
+
+    def _holds(self) -> bool:
+        return self._lock is not None and self._lock.held() and self._seal.current() is not None
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="steward")
@@ -57,6 +64,7 @@ class Steward:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self._revoker.close()
         await self._release()
 
     async def _release(self) -> None:

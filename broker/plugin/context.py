@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -11,6 +12,8 @@ from broker.plugin.verbs import Verb
 
 T = TypeVar("T")
 R = TypeVar("R", bound=msgspec.Struct)
+INTENT_GRACE = timedelta(minutes=10)
+"""How long a request that intended something may take before the intent is undone."""
 
 
 class View(Protocol):
@@ -129,6 +132,18 @@ class Judge(Protocol):
     def check(self, verb: Verb, path: str, *, now: float) -> Verdict: ...
 
 
+class Intend(Protocol):
+    """``await ctx.intend(kind, internal)``: write an outside effect down, durably, before it is made."""
+
+    async def __call__(
+        self, kind: str, internal: Mapping[str, Any], *, grace: timedelta = INTENT_GRACE
+    ) -> None: ...
+
+
+async def _no_intend(kind: str, internal: Mapping[str, Any], *, grace: timedelta = INTENT_GRACE) -> None:
+    raise RuntimeError("nothing can be intended here: the request has no storage")
+
+
 def _no_schedule(when: float, name: str) -> None:
     raise RuntimeError("nothing can be scheduled here: the request has no storage")
 
@@ -143,6 +158,7 @@ class Context:
         "connection",
         "default_ttl",
         "headers",
+        "intend",
         "judge",
         "lead",
         "max_ttl",
@@ -202,6 +218,7 @@ class Context:
         self.schedule: Callable[[float, str], None] = (
             _no_schedule  # ask for engine.wake(ctx, name) at a Unix time
         )
+        self.intend: Intend = _no_intend  # before an effect outside: have it undone unless this request commits
         self.sudo = False  # the caller has the sudo capability on this path
         self.warnings: list[str] = []
 

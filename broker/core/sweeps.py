@@ -1,0 +1,119 @@
+"""Sweeps: revoking everything below a prefix of lease ids, or everything of a mount, in bounded steps."""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from broker.access.records import DueEntry, TokenEntry
+from broker.access.tokens import ID, LEASE, base62, due_path, lease_path
+from broker.core.tenants import Tenant
+from broker.leases import layout
+from broker.leases.records import LeaseEntry, Sweep
+from broker.plugin.errors import BrokerError
+from broker.storage.errors import TransactionConflict
+from broker.storage.transaction import Transaction
+
+log = logging.getLogger("broker.leases")
+
+KIND = "sweep"
+STEP = 50
+"""Leases in one transaction: short enough that requests of the same worker do not notice."""
+PAUSE = 1.0
+"""How long to pause after a step, as a part of the time that it took."""
+TOKEN_LEASE = re.compile(r"(.+)/h([0-9a-f]{64})", re.ASCII | re.DOTALL)
+"""The lease id of a token: the path that made it, and its storage name."""
+
+
+async def step(
+    tenant: Tenant, tx: Transaction, sweep: Sweep, now: float, *, limit: int = STEP
+) -> tuple[Sweep | None, list[str]]:
+    """Queue the next ``limit`` leases of a sweep, and revoke tokens outright.
+
+    Returns the rest of the sweep (``None`` at its end) and the keys that were queued.
+    """
+    room = layout.by_mount(sweep.mount) if sweep.mount else LEASE + sweep.prefix
+    names = await tx.scan(room, after=sweep.after, limit=limit)
+    queued: list[str] = []
+    for name in names:
+        key = layout.parse_due(name)[1] if sweep.mount else layout.lease_key(sweep.prefix + name)
+        named = TOKEN_LEASE.fullmatch(layout.lease_id_of(key))
+        if named is not None:
+            await _end_token(tenant, tx, named[2], key, sweep, now)
+            continue
+        entry = await tx.load(layout.ROOM + key, LeaseEntry)
+        if entry is not None and entry.issued_at <= sweep.until:
+            layout.queue(tx, key, entry, now, forced=sweep.forced)
+            queued.append(key)
+    if len(names) < limit:
+        return None, queued
+    return msgspec.structs.replace(sweep, after=names[-1]), queued
+
+
+async def _end_token(tenant: Tenant, tx: Transaction, name: str, key: str, sweep: Sweep, now: float) -> None:
+    entry = await tx.load(ID + name, TokenEntry)
+    if entry is None:
+        tx.delete(layout.ROOM + key)  # a mark without its token
+    elif entry.created_at <= sweep.until and lease_path(name, entry) == layout.ROOM + key:
+        await tenant.tokens.revoke(tx, name, now=now)
+
+
+def put(tx: Transaction, sweep: Sweep, now: float) -> None:
+    """Have the steward go on with a sweep."""
+    name = base62(16)
+    tx.save(layout.SWEEP + name, sweep)
+    tx.save(due_path(now, KIND, name), DueEntry(KIND, name))
+
+
+class Sweeps:
+    """The sweeps that go on in this worker, while it is the steward."""
+
+    def __init__(self, *, clock: Callable[[], float], may_work: Callable[[], bool]) -> None:
+        self._clock = clock
+        self._may_work = may_work
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    async def close(self) -> None:
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def due(self, tenant: Tenant, tx: Transaction, name: str) -> bool:
+        """See to it that a sweep goes on. Returns whether it is at its end."""
+        if await tx.load(layout.SWEEP + name, Sweep) is None:
+            return True
+        if name not in self._running:
+            task = asyncio.create_task(self._run(tenant, name), name="sweep-leases")
+            self._running[name] = task
+            task.add_done_callback(lambda _: self._running.pop(name, None))
+        return False
+
+    async def _run(self, tenant: Tenant, name: str) -> None:
+        try:
+            while self._may_work():
+                began = time.monotonic()
+                if await self._step(tenant, name):
+                    return
+                await asyncio.sleep((time.monotonic() - began) * PAUSE)
+        except (BrokerError, OSError) as error:
+            log.warning("lease.sweep_failed error=%s", type(error).__name__)
+
+    async def _step(self, tenant: Tenant, name: str) -> bool:
+        tx = await tenant.store.begin()
+        sweep = await tx.load(layout.SWEEP + name, Sweep)
+        if sweep is None:
+            return True
+        rest, _ = await step(tenant, tx, sweep, self._clock())
+        if rest is None:
+            tx.delete(layout.SWEEP + name)
+        else:
+            tx.save(layout.SWEEP + name, rest)
+        try:
+            await tx.commit()
+        except TransactionConflict:
+            return False
+        return rest is None

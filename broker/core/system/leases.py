@@ -1,0 +1,354 @@
+"""``sys/leases``: look up, renew, revoke, list and count what has been handed out for a time.
+
+Tokens have leases too, below the path that made them: ``auth/approle/login/h<hash>``; those are not renewed here.
+Source: Vault's ``sys/leases`` API documentation; the short forms ``sys/renew`` and ``sys/revoke`` are Vault's as well.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from broker.access.records import DueEntry, TokenEntry
+from broker.access.tokens import LEASE, due_path, lease_path
+from broker.core.records import MOUNTS, MountTable
+from broker.core.sweeps import TOKEN_LEASE
+from broker.core.system.parts import SystemBase
+from broker.core.system.policies import Page
+from broker.leases import layout
+from broker.leases.records import LeaseEntry
+from broker.plugin.context import Context
+from broker.plugin.errors import InvalidRequest, NotFound
+from broker.plugin.fields import Field, Json, Nothing
+from broker.plugin.messages import Response
+from broker.plugin.paths import Operation, Path
+
+MAX_ID = 2048
+MAX_SHOWN = 10_000
+TIDY = "tidy-leases"
+NO_ID = "lease_id must be specified"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    lease_id: Annotated[Json | None, Field("Id of the lease.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    lease_id: Annotated[str, Field("Id of the lease.", max_length=MAX_ID)] = ""
+    url_lease_id: Annotated[str, Field("Id of the lease.", max_length=MAX_ID)] = ""
+    increment: Annotated[timedelta, Field("By how long from now.", minimum=0)] = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    lease_id: Annotated[str, Field("Id of the lease.", max_length=MAX_ID)] = ""
+    url_lease_id: Annotated[str, Field("Id of the lease.", max_length=MAX_ID)] = ""
+    sync: Annotated[bool, Field("Wait until it is done.")] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Below(Page):
+    prefix: Annotated[str, Field("What the ids begin with.", max_length=MAX_ID)] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    prefix: Annotated[str, Field("What the ids begin with, or one id.", max_length=MAX_ID)]
+    sync: Annotated[bool, Field("Wait until it is done.")] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Irrevocable:
+    type: Annotated[str, Field("irrevocable.")] = ""
+    limit: Annotated[Json | None, Field("At most this many, or none for all; 10000 if left out.")] = None
+    include_child_namespaces: Annotated[bool, Field("Count those of namespaces below too.")] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A lease of a secret or of a token: one of both is set."""
+
+    key: str
+    secret: LeaseEntry | None = None
+    token: TokenEntry | None = None
+    hash: str = ""
+
+
+async def find(system: SystemBase, ctx: Context, lease_id: str) -> Found | None:
+    """Return the lease with this id, if it lives."""
+    if not lease_id or lease_id.endswith("/") or "\0" in lease_id:
+        return None
+    tx = ctx.transaction
+    named = TOKEN_LEASE.fullmatch(lease_id)
+    if named is not None:
+        name = named[2]
+        token = await system.parts.tenant(ctx).tokens.alive(tx, name, ctx.now)
+        if token is None or lease_path(name, token) != LEASE + lease_id:
+            return None
+        return Found(layout.lease_key(lease_id), token=token, hash=name)
+    key = layout.lease_key(lease_id)
+    entry = await tx.load(layout.ROOM + key, LeaseEntry)
+    if entry is None or (entry.revoking and not entry.attempts):
+        return None
+    return Found(key, secret=entry)
+
+
+async def lookup(system: SystemBase, ctx: Context, args: Named) -> dict[str, Any]:
+    if args.lease_id in (None, ""):
+        raise InvalidRequest(NO_ID)
+    if not isinstance(args.lease_id, str):
+        raise InvalidRequest("invalid lease ID")
+    found = await find(system, ctx, args.lease_id)
+    if found is None:
+        raise InvalidRequest("invalid lease")
+    if found.token is not None:
+        return _token_shown(args.lease_id, found.token, ctx.now)
+    assert found.secret is not None
+    return _shown(args.lease_id, found.secret, ctx.now)
+
+
+def _shown(lease_id: str, entry: LeaseEntry, now: float) -> dict[str, Any]:
+    about: dict[str, Any] = {
+        "expire_time": instant(entry.expires_at),
+        "id": lease_id,
+        "issue_time": instant(entry.issued_at),
+        "last_renewal": instant(entry.renewed_at),
+        "path": entry.path,
+        "renewable": entry.renewable and not entry.revoking,
+        "ttl": max(int(entry.expires_at - now), 0),
+    }
+    if entry.capped_by:
+        about["capped_by"] = entry.capped_by
+    if entry.attempts:
+        about["revocation"] = trouble(entry)
+    return about
+
+
+def trouble(entry: LeaseEntry) -> dict[str, Any]:
+    """Say how revoking a lease has failed so far."""
+    return {
+        "attempts": entry.attempts,
+        "irrevocable": entry.irrevocable,
+        "last_error": entry.error,
+        "next_attempt": instant(entry.next_at),
+        "since": instant(entry.revoking),
+    }
+
+
+def _token_shown(lease_id: str, entry: TokenEntry, now: float) -> dict[str, Any]:
+    return {
+        "expire_time": instant(entry.expires_at),
+        "id": lease_id,
+        "issue_time": entry.issue_time,
+        "last_renewal": instant(entry.renewed_at),
+        "path": entry.path,
+        "renewable": entry.renewable,
+        "ttl": max(int(entry.expires_at - now), 0) if entry.expires_at else 0,
+    }
+
+
+async def listed(system: SystemBase, ctx: Context, args: Below) -> dict[str, Any]:
+    prefix = args.prefix.strip("/")
+    limit = args.limit if args.limit and args.limit > 0 else None
+    below = LEASE + (prefix + "/" if prefix else "")
+    names = await ctx.transaction.list(below, after=args.after, limit=limit)
+    if not names:
+        raise NotFound
+    return {"keys": names}
+
+
+async def renew(system: SystemBase, ctx: Context, args: Renewal) -> Response:
+    lease_id = args.lease_id or args.url_lease_id
+    if not lease_id:
+        raise InvalidRequest(NO_ID)
+    found = await find(system, ctx, lease_id)
+    if found is None:
+        raise InvalidRequest("lease not found")
+    if found.token is not None:
+        if not found.token.renewable:
+            raise InvalidRequest("lease is not renewable")
+        raise InvalidRequest("tokens cannot be renewed through this endpoint")
+    assert found.secret is not None
+    leasehold = system.parts.runtime().leasehold
+    new = await leasehold.renew(system.parts.tenant(ctx), ctx, found.key, found.secret, args.increment)
+    left = int(new.expires_at - ctx.now)
+    return Response(lease_id=lease_id, renewable=new.renewable, lease_duration=left)
+
+
+async def revoke(system: SystemBase, ctx: Context, args: Revocation) -> None:
+    lease_id = args.lease_id or args.url_lease_id
+    if not lease_id:
+        raise InvalidRequest(NO_ID)
+    found = await find(system, ctx, lease_id)
+    if found is None:
+        return
+    tenant = system.parts.tenant(ctx)
+    if found.token is not None:
+        await tenant.tokens.revoke(ctx.transaction, found.hash, now=ctx.now)
+        return
+    assert found.secret is not None
+    if args.sync:
+        await system.parts.runtime().leasehold.revoke_now(tenant, [found.key], ctx.now)
+    else:
+        layout.queue(ctx.transaction, found.key, found.secret, ctx.now)
+
+
+async def revoke_below(system: SystemBase, ctx: Context, args: Prefix) -> None:
+    await _revoke_below(system, ctx, args.prefix, sync=args.sync)
+
+
+async def force_below(system: SystemBase, ctx: Context, args: Prefix) -> None:
+    """Revoke, and forget what cannot be revoked."""
+    await _revoke_below(system, ctx, args.prefix, forced=True, sync=True)
+
+
+async def _revoke_below(
+    system: SystemBase, ctx: Context, prefix: str, *, forced: bool = False, sync: bool = False
+) -> None:
+    if prefix.endswith("/"):
+        raise InvalidRequest("cannot write to a path ending in '/'")
+    tenant = system.parts.tenant(ctx)
+    leasehold = system.parts.runtime().leasehold
+    one = await find(system, ctx, prefix)
+    if one is not None and one.token is not None:
+        await tenant.tokens.revoke(ctx.transaction, one.hash, now=ctx.now)
+    elif one is not None and one.secret is not None:
+        await leasehold.revoke_one(tenant, ctx, one.key, one.secret, forced=forced, sync=sync)
+    else:
+        await leasehold.revoke_below(tenant, ctx, prefix + "/", forced=forced, sync=sync)
+
+
+async def tidy(system: SystemBase, ctx: Context, args: Nothing) -> Response:
+    """Begin to look for what should not be there; the steward does the work, in steps."""
+    ctx.transaction.save(due_path(ctx.now, TIDY, ""), DueEntry(TIDY, ""))
+    return Response(
+        status=202,
+        warnings=[
+            "Tidy operation successfully started. Any information from the operation will be printed to Broker's server logs."
+        ],
+    )
+
+
+async def irrevocable(system: SystemBase, ctx: Context, *, limit: int) -> list[tuple[str, LeaseEntry]]:
+    """Return up to ``limit`` leases that failed too often, with their ids (``intent/...`` for an intent)."""
+    found: list[tuple[str, LeaseEntry]] = []
+    for key in await ctx.transaction.scan(layout.IRREVOCABLE, limit=limit):
+        entry = await ctx.transaction.load(layout.ROOM + key, LeaseEntry)
+        if entry is not None:
+            found.append((layout.lease_id_of(key) or key, entry))
+    return found
+
+
+async def _accessors(ctx: Context) -> dict[str, str]:
+    table = await ctx.transaction.load(MOUNTS, MountTable)
+    return {mount.uuid: mount.accessor for mount in table.mounts}
+
+
+async def listed_all(system: SystemBase, ctx: Context, args: Irrevocable) -> dict[str, Any]:
+    if args.type != "irrevocable":
+        raise NotFound
+    found = await irrevocable(system, ctx, limit=_limit(args.limit))
+    accessors = await _accessors(ctx)
+    leases = [
+        {"lease_id": lease, "mount_id": accessors.get(entry.mount, entry.mount), "error": entry.error}
+        for lease, entry in found
+    ]
+    return {"lease_count": len(leases), "leases": leases}
+
+
+async def counted(system: SystemBase, ctx: Context, args: Irrevocable) -> dict[str, Any]:
+    if args.type != "irrevocable":
+        raise NotFound
+    accessors = await _accessors(ctx)
+    counts: dict[str, int] = {}
+    for _, entry in await irrevocable(system, ctx, limit=MAX_SHOWN):
+        mount = accessors.get(entry.mount, entry.mount)
+        counts[mount] = counts.get(mount, 0) + 1
+    return {"counts": counts, "lease_count": sum(counts.values())}
+
+
+async def troubled(system: SystemBase, ctx: Context, args: Page) -> dict[str, Any]:
+    """List what could not be revoked, with the reason and when it is tried next."""
+    limit = min(args.limit or MAX_SHOWN, MAX_SHOWN) if (args.limit or 0) > 0 else MAX_SHOWN
+    found = await irrevocable(system, ctx, limit=limit)
+    leases = [{"lease_id": lease, "path": entry.path, **trouble(entry)} for lease, entry in found]
+    return {"lease_count": len(leases), "leases": leases}
+
+
+def _limit(given: Any) -> int:
+    if given in (None, "", "none"):
+        return MAX_SHOWN
+    try:
+        wanted = int(given)
+    except (TypeError, ValueError):
+        raise InvalidRequest("invalid 'limit' provided: expected a positive integer, or none") from None
+    return min(wanted, MAX_SHOWN) if wanted > 0 else MAX_SHOWN
+
+
+def instant(when: float) -> str | None:
+    """Write a Unix time as RFC 3339; zero is no time."""
+    return datetime.fromtimestamp(when, UTC).isoformat().replace("+00:00", "Z") if when else None
+
+
+def _writes(template: str, args: type, handler: Any, summary: str) -> tuple[Path, Path]:
+    """Return the row of an operation with the id in its body, and the one with the id in its path."""
+    return (
+        Path(template, summary, update=Operation(args, None, calls=handler)),
+        Path(template + "/{url_lease_id:path}", summary, update=Operation(args, None, calls=handler)),
+    )
+
+
+PATHS = (
+    Path(
+        "leases/lookup",
+        "Describe a lease, or list the ids of all.",
+        update=Operation(Named, dict, calls=lookup),
+        list=Operation(Below, dict, calls=listed, sudo=True, raises=(NotFound,)),
+    ),
+    Path(
+        "leases/lookup/{prefix:path}",
+        "List the ids of leases below a prefix.",
+        list=Operation(Below, dict, calls=listed, sudo=True, raises=(NotFound,)),
+    ),
+    *_writes("leases/renew", Renewal, renew, "Extend a lease."),
+    *_writes("renew", Renewal, renew, "Extend a lease; the old path."),
+    *_writes("leases/revoke", Revocation, revoke, "Revoke a lease, and with it what it stands for."),
+    *_writes("revoke", Revocation, revoke, "Revoke a lease; the old path."),
+    Path(
+        "leases/revoke-prefix/{prefix:path}",
+        "Revoke all leases below a prefix.",
+        update=Operation(Prefix, None, calls=revoke_below, sudo=True),
+    ),
+    Path(
+        "leases/revoke-force/{prefix:path}",
+        "Revoke all leases below a prefix, and forget those that cannot be revoked.",
+        update=Operation(Prefix, None, calls=force_below, sudo=True),
+    ),
+    Path(
+        "revoke-prefix/{prefix:path}",
+        "Revoke all leases below a prefix; the old path.",
+        update=Operation(Prefix, None, calls=revoke_below, sudo=True),
+    ),
+    Path(
+        "revoke-force/{prefix:path}",
+        "Revoke all leases below a prefix, whatever their engines say; the old path.",
+        update=Operation(Prefix, None, calls=force_below, sudo=True),
+    ),
+    Path("leases/tidy", "Look for what leases left behind.", update=Operation(Nothing, None, calls=tidy)),
+    Path(
+        "leases/count",
+        "Count irrevocable leases by mount.",
+        read=Operation(Irrevocable, dict, calls=counted, raises=(NotFound,)),
+    ),
+    Path(
+        "leases",
+        "List irrevocable leases.",
+        read=Operation(Irrevocable, dict, calls=listed_all, sudo=True, raises=(NotFound,)),
+    ),
+    Path(
+        "leases/irrevocable",
+        "List what could not be revoked, with the last error.",
+        read=Operation(Page, dict, calls=troubled, sudo=True),
+    ),
+)
