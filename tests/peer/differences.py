@@ -10,6 +10,7 @@ EVERYWHERE: dict[str, str] = {
     "error-texts": "The text of a 400 is our own sentence, except where clients match on OpenBao's.",
     "vault-keys": "`performance_standby` and the leader's addresses are answered as Vault does; OpenBao leaves them out.",
     "wrapped-request-id": "A wrapped answer has its `request_id`; OpenBao leaves it empty.",
+    "token-end": "`expires_at` and `capped_by` tell when a token ends and what made that earlier than asked for; OpenBao has neither.",
     "own-versions": "Version numbers, build dates and plugin versions are our own.",
 }
 
@@ -27,6 +28,7 @@ BY_STEP: dict[str, str] = {
     "no-redirects": "Doubled slashes are served as one where OpenBao redirects; clients lose the token on a redirect.",
     "orphans-below": "A token made in a namespace by a token from above it is an orphan there: no namespace's token depends on another's store.",
     "policy-lint": "Writing a policy that likely means something else is answered 200 with warnings instead of 204.",
+    "renewal-after-its-role": "Renewing a token whose `auth/cert` role is gone is refused; OpenBao answers 204 and renews nothing.",
     "reset-needs-the-nonce": "Resetting an unseal in progress needs its nonce (from seal-status), so that a stranger cannot end it.",
     "rotation-by-default": "The barrier key rotates every 90 days and well before 2^32 uses unless configured otherwise.",
     "says-not-initialised": "A node that was never initialised says so; OpenBao says `Vault is sealed`.",

@@ -334,3 +334,30 @@ def test_token_types(tls_pair):
         POST("auth/${m}/certs/app", {"token_no_default_policy": True, "token_policies": "x"}, 204),
         log_in("app"),
     )
+
+
+def test_a_renewal_shows_the_same_certificate(tls_pair):
+    elsewhere = Differs("no-5xx-for-bad-input", status=400, body=False)
+    tls_pair.run(
+        POST("auth/${m}/certs/app", {"certificate": "${ca}", "token_policies": "p"}, 204),
+        log_in("app", save={"app_token": "auth.client_token"}),
+        renew("app"),
+        renew("", 400),
+        renew("two", 500, differs=elsewhere),
+        renew("stranger", 400),
+        POST("auth/token/renew", {"token": "${app_token}"}, 400),
+        POST("auth/token/renew", {"token": "${app_token}"}, headers={SHOWS: "app"}),
+        POST("auth/${m}/certs/app", {"token_policies": "p,q"}, 204),
+        renew("app", 500, differs=elsewhere),
+        POST("auth/${m}/certs/app", {"token_policies": "p", "allowed_common_names": "other"}, 204),
+        renew("app", 400),
+        POST("auth/${m}/certs/app", {"allowed_common_names": ""}, 204),
+        renew("app"),
+        POST("auth/${m}/crls/one", {"crl": revocation_list(ROOT, LEAVES["app"].serial)}, 204),
+        renew("app", 400),
+        POST("auth/${m}/config", {"disable_binding": True}, 204),
+        renew(""),
+        renew("two"),
+        DELETE("auth/${m}/certs/app", 204),
+        renew("app", 204, differs=Differs("renewal-after-its-role", status=400, body=False)),
+    )

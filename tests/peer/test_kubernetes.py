@@ -265,3 +265,14 @@ def test_hvac(kube, cluster):
         seen.append((role, listed, answer["auth"]["policies"], answer["auth"]["metadata"]))
         client.adapter.close()
     assert seen[0] == seen[1]
+
+
+def test_a_renewal_as_long_as_there_is_the_role(kube, cluster):
+    kube.run(
+        POST("auth/${m}/role/app", {**ROLE, "token_ttl": "10m"}, 204),
+        log_in(cluster.token(), save={"app": "auth.client_token"}),
+        POST("auth/${m}/role/app", {"token_ttl": "5m"}, 204),
+        POST("auth/token/renew-self", {}, token="${app}"),
+        DELETE("auth/${m}/role/app", 204),
+        POST("auth/token/renew-self", {}, 500, token="${app}", differs=NOT_500),
+    )
