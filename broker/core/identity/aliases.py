@@ -89,7 +89,7 @@ async def _create(ctx: Context, args: WriteAlias, mount: Mount) -> dict[str, Any
         created=instant,
         updated=instant,
         mount_type=mount.type,
-        custom_metadata=checked_metadata(args.custom_metadata, "custom_metadata") or {},
+        custom_metadata=checked_metadata(args.custom_metadata, "custom_metadata"),
         local=mount.local,
     )
     new = msgspec.structs.replace(owner, aliases=(*owner.aliases, alias), updated=instant)
