@@ -104,7 +104,7 @@ async def store(
     token = await tenant.tokens.mint(tx, entry)
     name = await tenant.tokens.hash_of(tx, token.reveal())
     tx.save(_place(name), Wrapped(data={"response": encode(body).decode()}))
-    accessor = (body.get("auth") or {}).get("accessor", "")
+    accessor = (body.get("auth") or {}).get("accessor") or _secret_id_accessor(body)
     return WrapInfo(token, entry.accessor, ttl, now, path, accessor)
 
 
@@ -191,6 +191,13 @@ def restored(body: Mapping[str, Any]) -> Response:
         mirror=body.get("mirror", False),
         status=body.get("status", 200),
     )
+
+
+def _secret_id_accessor(body: Mapping[str, Any]) -> str:
+    """Return the accessor of a wrapped secret id: who hands it on may name it, as with a token's."""
+    data = body.get("data")
+    found = data.get("secret_id_accessor") if isinstance(data, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def _place(name: str) -> str:
