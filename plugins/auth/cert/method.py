@@ -116,9 +116,13 @@ class CertMethod(AuthMethod):
         self._keep(ctx, name, await ctx.storage.load(crl_path(name), Crl), crl)
 
     def _keep(self, ctx: Context, name: str, before: Crl | None, crl: Crl) -> None:
-        crls.save(ctx.storage, name, before, crl)
         if crl.url:
-            ctx.schedule(crls.next_visit(crl, ctx.now), f"crl/{name}")
+            crl = self._visit_at(ctx, name, crl, crls.next_visit(crl, ctx.now))
+        crls.save(ctx.storage, name, before, crl)
+
+    def _visit_at(self, ctx: Context, name: str, crl: Crl, when: float) -> Crl:
+        ctx.schedule(when, f"crl/{name}")
+        return msgspec.structs.replace(crl, fetch_at=when)
 
     async def delete_crl(self, ctx: Context, args: p.NamedCrl) -> None:
         """Delete a list: what it revoked is good again."""
@@ -139,12 +143,13 @@ class CertMethod(AuthMethod):
         """Fetch a list again. One that cannot be had leaves the old one until it runs out."""
         kind, _, named = name.partition("/")
         crl = await ctx.storage.load(crl_path(named), Crl)
-        if kind != "crl" or crl is None or not crl.url:
-            return  # deleted, or replaced by one that was uploaded
+        if kind != "crl" or crl is None or not crl.url or crl.fetch_at > ctx.now + 1:
+            return  # deleted, replaced by one that was uploaded, or fetched again since this was asked for
         try:
             new = await crls.download(crl.url)
         except InvalidRequest:
-            ctx.schedule(ctx.now + crls.PAUSE_SECONDS, name)
+            again = self._visit_at(ctx, named, crl, ctx.now + crls.PAUSE_SECONDS)
+            crls.save(ctx.storage, named, crl, again)
             return
         self._keep(ctx, named, crl, new)
 

@@ -56,13 +56,14 @@ class Role(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Crl(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A revocation list as DER. ``url`` and ``valid_until`` (Unix seconds, 0 for never) where it is fetched."""
+    """A revocation list as DER. ``valid_until`` is its end (Unix seconds, 0 for never), ``fetch_at`` when to fetch it again."""
 
     der: bytes
     issuer: str
     v: int = 1
     url: str = ""
     valid_until: float = 0
+    fetch_at: float = 0
 
 
 class Mark(msgspec.Struct, frozen=True):
