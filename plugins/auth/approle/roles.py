@@ -132,6 +132,14 @@ async def read_role_id(method: AuthMethod, ctx: Context, args: p.OneRole) -> dic
     return {"role_id": role.role_id}
 
 
+async def read_local_secret_ids(method: AuthMethod, ctx: Context, args: p.OneRole) -> dict[str, Any]:
+    """Return whether the role's secret ids are kept off replicas; that is settled when it is made."""
+    _, role = await load(ctx, args.role_name)
+    if role is None:
+        raise NotFound
+    return {"local_secret_ids": role.local_secret_ids}
+
+
 async def set_role_id(method: AuthMethod, ctx: Context, args: p.SetRoleId) -> None:
     """Name the role by another id."""
     name, role = await load(ctx, args.role_name)
@@ -153,7 +161,7 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("policies", ("token_policies", "policies"), "Policies of the role's tokens.", optional=True),
+    Setting("policies", ("token_policies", "policies"), "Policies of the role's tokens."),
     Setting("bind-secret-id", ("bind_secret_id",), "Whether a login needs a secret id."),
     Setting("secret-id-bound-cidrs", ("secret_id_bound_cidrs",), "Networks that may log in.", optional=True),
     Setting("bound-cidr-list", ("bound_cidr_list",), "Old name of secret-id-bound-cidrs.", optional=True),
@@ -202,7 +210,7 @@ def setting_path(setting: Setting) -> Path:
             raise UnsupportedPath
         given = {name: getattr(args, name) for name in setting.names}
         if not setting.optional and all(value is None for value in given.values()):
-            raise InvalidRequest(f"missing {setting.names[-1]}")
+            raise InvalidRequest(f"missing {setting.template.replace('-', '_')}")
         await keep(ctx, name, changed(role, p.WriteRole(role_name=name, **given)), role)
 
     async def reset(method: AuthMethod, ctx: Context, args: p.OneRole) -> None:
@@ -246,6 +254,11 @@ PATHS = (
         "What logins name the role by.",
         read=Operation(p.OneRole, dict, calls=read_role_id),
         update=Operation(p.SetRoleId, None, calls=set_role_id),
+    ),
+    Path(
+        "role/{role_name}/local-secret-ids",
+        "Whether secret ids are kept off replicas.",
+        read=Operation(p.OneRole, dict, calls=read_local_secret_ids),
     ),
     *(setting_path(setting) for setting in SETTINGS),
 )
