@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from broker.access.policy.model import Policy
+from broker.plugin.tokenparams import within
 
 
 class TokenEntry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,8 +43,8 @@ class TokenEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """The name that the holder logged in with; ``internal`` is what its auth method keeps for renewals."""
     internal: dict[str, Any] | None = None
     no_identity_policies: bool = False
-    strict_ip: str = ""
-    """The only address the token may be used from, where its role asks for that."""
+    capped_by: str = ""
+    """What shortened its life below what was asked for: ``token``, ``role``, ``mount`` or ``system``; empty for nothing."""
     permit: str = ""
     """What it holds of a lease-count quota (``broker.access.permits``), given back when it is erased."""
     revoked: bool = False
@@ -52,6 +53,10 @@ class TokenEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def root(self) -> bool:
         return "root" in self.policies
+
+    def usable_from(self, address: str) -> bool:
+        """Tell whether the token may be used from an address. Root is bound to none, as with Vault."""
+        return not self.bound_cidrs or self.root or within(address, self.bound_cidrs)
 
 
 class AccessorEntry(msgspec.Struct, frozen=True):

@@ -22,6 +22,8 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from broker.access.batch import PREFIX as BATCH_PREFIX
+from broker.access.batch import BatchTokens
 from broker.access.permits import release
 from broker.access.records import AccessorEntry, DueEntry, TokenEntry, TokenSalt
 from broker.plugin.errors import InvalidRequest, Tampered
@@ -71,6 +73,7 @@ class TokenStore:
 
     def __init__(self, namespace_id: str) -> None:
         self._suffix = "" if namespace_id == "root" else "." + namespace_id
+        self._batch = BatchTokens(self._suffix)
         self._salt: bytes | None = None
 
     async def _key(self, tx: Transaction) -> bytes:
@@ -93,9 +96,20 @@ class TokenStore:
 
     async def lookup(self, tx: Transaction, token: str, now: float) -> Found | None:
         """Return a live token, or ``None`` if it is unknown, expired, revoked or below one that is."""
+        if token.startswith(BATCH_PREFIX):
+            return await self._lookup_batch(tx, token, now)
         name = await self.hash_of(tx, token)
         entry = await self.alive(tx, name, now)
         return None if entry is None else Found(name, entry)
+
+    async def _lookup_batch(self, tx: Transaction, token: str, now: float) -> Found | None:
+        """A batch token has no storage name; it dies with its parent however that ends."""
+        entry = self._batch.open(tx.codec, token)
+        if entry is None or not _lives(entry, now):
+            return None
+        if entry.parent and await self.alive(tx, entry.parent, now) is None:
+            return None
+        return Found("", entry)
 
     async def alive(self, tx: Transaction, name: str, now: float) -> TokenEntry | None:
         """Return the entry stored as ``name`` if it and all its ancestors live."""
@@ -146,9 +160,11 @@ class TokenStore:
     ) -> Secret[str]:
         """Store a new token and its indexes, and return it.
 
-        ``entry.accessor`` empty asks for a new one. ``token`` is a custom id, which the caller has authorised.
+        A batch token is not stored: it carries its entry. ``token`` is a custom id, which the caller has authorised.
         The parent, where there is one, was read in this transaction: if it is revoked meanwhile, the commit conflicts.
         """
+        if entry.type == "batch":
+            return Secret(self._batch.seal(tx.codec, entry))
         text = f"{token}{self._suffix}" if token is not None else f"hvs.{base62(24)}{self._suffix}"
         name = await self.hash_of(tx, text)
         accessor = entry.accessor
@@ -286,6 +302,8 @@ class Lifetime:
 
     ttl: int
     warnings: tuple[str, ...] = ()
+    capped_by: str = ""
+    """Which limit shortened it: ``token`` (its own maximum), ``mount`` (or the system's); empty for none."""
 
 
 def grant(
@@ -318,7 +336,8 @@ def grant(
         if ttl > left:
             warnings.append(_capped("TTL", ttl, left))
             ttl = left
-    return Lifetime(ttl, tuple(warnings))
+    own = any(limit and limit <= limits.max_ttl for limit in (max_ttl, explicit_max_ttl))
+    return Lifetime(ttl, tuple(warnings), ("token" if own else "mount") if warnings else "")
 
 
 def _capped(what: str, wanted: int, top: int) -> str:
@@ -361,6 +380,8 @@ def auth_of(entry: TokenEntry, token: Secret[str] | None, *, policies: tuple[str
         token_type=entry.type,
         orphan=not entry.parent,
         num_uses=entry.num_uses,
+        expires_at=entry.expires_at,
+        capped_by=entry.capped_by,
     )
 
 

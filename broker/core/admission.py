@@ -33,6 +33,9 @@ MAX_SESSIONS = 4096
 SPENT_SECONDS = 60.0
 """How long a token that was used up stays in store for the request that took its last use."""
 
+UNSTORED_SECONDS = 60.0
+"""How long a batch token is good without being opened again: the keyring may have dropped its key."""
+
 Reads = dict[str, Entry]
 
 
@@ -61,7 +64,7 @@ class Way:
 class Session:
     """What a token stands for, and what that rests on. ``until``: it may not be used from then on."""
 
-    __slots__ = ("acl", "caller", "found", "home", "reads", "until")
+    __slots__ = ("acl", "bound", "caller", "found", "home", "reads", "until")
 
     def __init__(
         self, home: Tenant, found: Found, acl: ACL, policies: tuple[str, ...], reads: Reads, until: float
@@ -69,6 +72,7 @@ class Session:
         entry = found.entry
         self.home = home
         self.found = found
+        self.bound = bool(entry.bound_cidrs)
         self.acl = acl
         self.reads = reads
         self.until = until
@@ -136,6 +140,8 @@ class Admission:
         session = tenant.sessions.get(request.token.reveal())
         if session is None or self._clock() >= session.until:
             return None
+        if session.bound and not session.found.entry.usable_from(request.connection.remote_address):
+            return None
         if session.home is tenant:
             return session if tx.rely_on(session.reads) else None
         return session if session.home.store.holds(session.reads) else None
@@ -162,6 +168,8 @@ class Admission:
         names = tuple(sorted({*found.entry.policies, *standing.policies}))
         acl = await home.policies.acl(own, names, standing.person)
         until = await home.tokens.horizon(own, found.entry)
+        if found.entry.type == "batch":
+            until = min(until, self._clock() + UNSTORED_SECONDS)
         found = Found(found.hash, found.entry, standing.policies)
         session = Session(home, found, acl, names, own.observed(), until)
         if home is tenant and not tx.rely_on(session.reads):
@@ -178,7 +186,7 @@ class Admission:
         """Return the live token; of a limited one, take a use first. Raises: PermissionDenied."""
         if not request.spent:
             found = await home.tokens.lookup(tx, text, self._clock())
-            if found is None:
+            if found is None or not found.entry.usable_from(request.connection.remote_address):
                 raise PermissionDenied
             if not (spend and found.entry.num_uses):
                 return found

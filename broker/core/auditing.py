@@ -42,11 +42,15 @@ def entry_of(
 def fill_caller(entry: AuditEntry, found: Found, token: str) -> None:
     """Add who calls. The facts of a token are built once and kept: encoding them again costs on every request."""
     record = found.entry
-    known = _facts.get(found.hash)
+    known = _facts.get(found.hash or token)
     if known is None or not _same(known[0], found) or known[1] != token:
         if len(_facts) >= MAX_KEPT:
             _facts.clear()
-        known = _facts[found.hash] = (found, token, _facts_of(record, token, found.identity_policies))
+        known = _facts[found.hash or token] = (
+            found,
+            token,
+            _facts_of(record, token, found.identity_policies),
+        )
     entry.auth = known[2]
     entry.client_token_accessor = record.accessor
     entry.client_id = record.entity_id or found.hash

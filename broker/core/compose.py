@@ -1,7 +1,6 @@
 """The composition root: builds the parts and hands each what it needs, by name. Decides nothing."""
 
 import os
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -43,6 +42,7 @@ from broker.plugin.errors import ConfigError
 from broker.plugin.paths import PathTable
 from broker.plugin.storage import Backend, Store
 from broker.storage.tenant import TenantStore
+from broker.storage.transaction import Transaction
 from broker.storage.writer import Writer
 
 SYSTEM_MOUNT = Mount(path="sys/", type="system", uuid="system", accessor="system_00000000")
@@ -132,6 +132,9 @@ class Application:
     def _build_router(self, tenant: Tenant, table: MountTable, old: Router | None) -> Router:
         return Router(table, partial(self._build_engine, tenant), self.table_of, self._version_of, old)
 
+    async def _router_of(self, tenant: Tenant, tx: Transaction) -> Router:
+        return await self.parts.runtime().tenants.router(tenant, tx)
+
     def _version_of(self, mount: Mount) -> str:
         return self._versions.get((mount.table, mount.type), builtin_version())
 
@@ -143,7 +146,7 @@ class Application:
         kind = self.registry.find(mount.table, mount.type, mount.options)
         services: dict[str, Any] = {
             "passwords": PasswordService(tenant, os.urandom),
-            "tokens": TokenService(tenant, self.settings),
+            "tokens": TokenService(tenant, self.settings, self._router_of),
             "lockout": lockout.LockoutService(tenant, self.settings),
         }
         return kind.build(mount, **{name: services[name] for name in kind.needs})

@@ -1,13 +1,14 @@
 """The service behind ``auth/token``: Vault's rules for who may make which token."""
 
-import re
-from collections.abc import Mapping
+import math
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from broker.access.batch import PREFIX as BATCH_PREFIX
 from broker.access.policies import POLICY
 from broker.access.records import DueEntry, PolicyRecord, TokenEntry
 from broker.access.tokens import (
@@ -18,32 +19,34 @@ from broker.access.tokens import (
     auth_of,
     due_path,
     grant,
-    issue_time,
     whole_seconds,
 )
-from broker.core.entities import by_identity
+from broker.core import childrules as rules
+from broker.core.entities import by_identity, recognise, refresh_groups
+from broker.core.errands import engine_context
 from broker.core.logins import limits_of
 from broker.core.quotas.counting import take_lease
-from broker.core.records import MOUNTS, MountTable
+from broker.core.routing import Router
 from broker.core.settings import CoreSettings
 from broker.core.tenants import Tenant
 from broker.plugin.context import Context, Mount
+from broker.plugin.engine import AuthMethod, Login
 from broker.plugin.errors import InvalidRequest, PermissionDenied
 from broker.plugin.messages import Auth
-from broker.plugin.names import policy_names
 from broker.plugin.secret import Secret
 from broker.plugin.services import NewToken
 from broker.storage.transaction import Transaction
 
-_DISPLAY = re.compile(r"[^a-zA-Z0-9-]", re.ASCII)
-_CUSTOM_ID = re.compile(r"[\x21-\x7e]{1,256}", re.ASCII)
 DENIED = "1 error occurred:\n\t* permission denied\n\n"
 """The text of a refusal by policy, which clients know from Vault."""
 
-UNASSIGNABLE = frozenset(("response-wrapping",))
-"""Policies that only the server itself gives out."""
-
+NO_RENEWAL = "batch tokens cannot be renewed"
+NO_REVOCATION = "batch tokens cannot be revoked"
 BAD_ACCESSOR = "1 error occurred:\n\t* invalid accessor\n\n"
+
+
+RouterOf = Callable[[Tenant, Transaction], Awaitable[Router]]
+"""Gives the mounts of a tenant, as a transaction on it sees them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Located:
 
 def home_of(tenant: Tenant, token: str) -> Tenant | None:
     """Return the tenant that a token names by its suffix: ``tenant`` or one above it, else ``None``."""
-    suffix = token.removeprefix("hvs.").partition(".")[2] or "root"
+    suffix = token.removeprefix("hvs.").removeprefix("hvb.").partition(".")[2] or "root"
     home: Tenant | None = tenant
     while home is not None and home.info.id != suffix:
         home = home.parent
@@ -73,8 +76,9 @@ def home_of(tenant: Tenant, token: str) -> Tenant | None:
 class TokenService:
     """``Tokens`` for one tenant. Every method joins the request's transaction."""
 
-    def __init__(self, tenant: Tenant, settings: CoreSettings) -> None:
+    def __init__(self, tenant: Tenant, settings: CoreSettings, router_of: RouterOf) -> None:
         self._tenant = tenant
+        self._router_of = router_of
         self._store = tenant.tokens
         self._settings = settings
 
@@ -85,6 +89,9 @@ class TokenService:
         return limits_of(
             mount, default_ttl=self._settings.default_lease_ttl, max_ttl=self._settings.max_lease_ttl
         )
+
+    def max_ttl(self, ctx: Context) -> timedelta:
+        return timedelta(seconds=self._limits(ctx).max_ttl)
 
     async def _caller(self, ctx: Context) -> Found:
         """Return the calling token, which belongs to this tenant. Raises: PermissionDenied."""
@@ -104,6 +111,10 @@ class TokenService:
             return None
         own = home is self._tenant
         tx: Transaction = ctx.transaction if own else await home.store.begin()
+        if _is_batch(wanted):
+            found = await home.tokens.lookup(tx, text, ctx.now)
+            mine = own or (ctx.token is not None and ctx.token.reveal() == text)
+            return None if found is None or not mine else Located(found, home, tx, own)
         name = await home.tokens.hash_of(tx, text)
         if not own and name != ctx.caller.token_hash:
             return None  # another's token in a namespace above is none of a child's business
@@ -116,27 +127,38 @@ class TokenService:
 
     async def create(self, ctx: Context, wanted: NewToken, *, orphan: bool = False) -> Auth:
         tx: Transaction = ctx.transaction
-        sudo = ctx.sudo
+        sudo, role = ctx.sudo, wanted.role
         home = ctx.caller.namespace
+        if _is_batch(ctx.token):
+            raise InvalidRequest("batch tokens cannot create more tokens")
         # A caller from a namespace above cannot be a parent here: it makes orphans, as powerful as it is told to make them.
         caller = await self._caller(ctx) if home is None or home.uuid == self._tenant.info.uuid else None
         if caller is not None and caller.entry.num_uses:
             raise InvalidRequest("restricted use token cannot generate child tokens")
-        self._check_kind(wanted)
-        custom = None if wanted.id is None else self._custom_id(wanted.id.reveal(), sudo=sudo)
-        policies = self._policies(wanted, caller, sudo=sudo)
-        if wanted.no_parent and not orphan and not sudo:
+        batch = rules.is_batch(wanted)
+        rules.check_alias(wanted)
+        custom = None if wanted.id is None else rules.custom_id(wanted.id.reveal(), sudo=sudo)
+        policies = rules.policies_of(wanted, caller, sudo=sudo)
+        if role is None and wanted.no_parent and not orphan and not sudo:
             raise InvalidRequest("root or sudo privileges required to create orphan token")
-        parent = None if orphan or wanted.no_parent else caller
-        above = "" if parent is None else parent.hash
-        entry = self._entry(ctx, wanted, caller, policies, parent=above, sudo=sudo)
-        if custom is not None:
-            known = await self._store.taken(tx, custom)
-            if known:
-                raise InvalidRequest("cannot create a token with a duplicate ID")
+        alone = orphan or (wanted.no_parent if role is None else role.orphan)
+        parent = None if alone else caller
+        entry = rules.new_entry(
+            ctx,
+            wanted,
+            caller,
+            policies,
+            limits=self._limits(ctx),
+            parent="" if parent is None else parent.hash,
+            accessor=self._store.new_accessor(),
+            sudo=sudo,
+        )
+        entry = await self._placed(ctx, entry, parent, wanted)
+        if custom is not None and not batch and await self._store.taken(tx, custom):
+            raise InvalidRequest("cannot create a token with a duplicate ID")
         if parent is not None:
             await self._check_depth(tx, parent)
-        if entry.expires_at:
+        if entry.expires_at and not batch:
             permit = await take_lease(self._tenant, tx, ctx.mount, ctx.path)
             entry = msgspec.structs.replace(entry, permit=permit)
         token = await self._store.mint(tx, entry, token=custom)
@@ -145,22 +167,25 @@ class TokenService:
                 ctx.warn(f'Policy "{name}" does not exist')
         return await self._announced(tx, entry, auth_of(entry, token, policies=entry.policies))
 
+    async def _placed(
+        self, ctx: Context, entry: TokenEntry, parent: Found | None, wanted: NewToken
+    ) -> TokenEntry:
+        """Put in whom the token is for, and where from: a child's are its parent's, unless its role says otherwise."""
+        entity, networks = "", entry.bound_cidrs
+        if parent is not None:
+            entity = parent.entry.entity_id
+            networks = networks if wanted.role is not None else parent.entry.bound_cidrs
+        if wanted.entity_alias:
+            login = Auth(alias=wanted.entity_alias.lower())
+            await recognise(self._tenant, ctx.transaction, login, ctx.mount, ctx)
+            entity = login.entity_id
+        return msgspec.structs.replace(entry, entity_id=entity, bound_cidrs=networks)
+
     async def _announced(self, tx: Transaction, entry: TokenEntry, auth: Auth) -> Auth:
         """Fill in what the token's entity adds to it."""
         auth.identity_policies = await by_identity(tx, entry)
         auth.policies = tuple(sorted({*entry.policies, *auth.identity_policies}))
         return auth
-
-    def _custom_id(self, text: str, *, sudo: bool) -> str:
-        if not sudo:
-            raise InvalidRequest("root or sudo privileges required to specify token id")
-        if text.startswith(("hvs.", "hvb.", "s.", "b.")):
-            raise InvalidRequest(f"custom token ID cannot have the '{text.partition('.')[0]}.' prefix")
-        if "." in text:
-            raise InvalidRequest("custom token ID cannot have a '.' in the value")
-        if not _CUSTOM_ID.fullmatch(text):
-            raise InvalidRequest("custom token ID must be 1 to 256 printable ASCII characters")
-        return text
 
     async def _check_depth(self, tx: Transaction, parent: Found) -> None:
         depth, above = 1, parent.entry.parent
@@ -170,82 +195,6 @@ class TokenService:
             depth += 1
         if depth > MAX_DEPTH:
             raise InvalidRequest(f"the token has {MAX_DEPTH} ancestors; create an orphan instead")
-
-    def _check_kind(self, wanted: NewToken) -> None:
-        if wanted.type not in ("", "service"):
-            raise InvalidRequest(
-                "batch tokens are not available on this server yet"
-                if wanted.type == "batch"
-                else "invalid 'token_type' value"
-            )
-        if wanted.entity_alias:
-            raise InvalidRequest("'entity_alias' is only allowed in combination with token role")
-        if wanted.num_uses < 0:
-            raise InvalidRequest("number of uses cannot be negative")
-
-    def _entry(
-        self,
-        ctx: Context,
-        wanted: NewToken,
-        caller: Found | None,
-        policies: tuple[str, ...],
-        *,
-        parent: str,
-        sudo: bool,
-    ) -> TokenEntry:
-        ttl = _seconds(wanted.ttl, "ttl must be positive")
-        ceiling = _seconds(wanted.explicit_max_ttl, "explicit_max_ttl must be positive")
-        period = _seconds(wanted.period, "period must be positive")
-        if period and not sudo:
-            raise InvalidRequest("root or sudo privileges required to create periodic token")
-        root = "root" in policies
-        if root and caller is not None and caller.entry.expires_at and not (ttl or period or ceiling):
-            raise InvalidRequest("expiring root tokens cannot create non-expiring root tokens")
-        name = "token" + (
-            "-" + _DISPLAY.sub("-", wanted.display_name).removesuffix("-") if wanted.display_name else ""
-        )
-        lifetime = ceiling
-        if ttl or period or not root:
-            granted = grant(ttl, limits=self._limits(ctx), period=period, explicit_max_ttl=ceiling)
-            for sentence in granted.warnings:
-                ctx.warn(sentence)
-            lifetime = granted.ttl
-        return TokenEntry(
-            accessor=self._store.new_accessor(),
-            policies=policies,
-            path=ctx.mount.prefix + ctx.path.rstrip("/"),
-            created_at=int(ctx.now),
-            parent=parent,
-            display_name=name,
-            meta=dict(wanted.meta) or None,
-            num_uses=wanted.num_uses,
-            ttl=lifetime,
-            explicit_max_ttl=ceiling,
-            period=period,
-            expires_at=ctx.now + lifetime if lifetime else 0,
-            renewable=wanted.renewable and lifetime > 0,
-            issue_time=issue_time(ctx.now),
-            entity_id=caller.entry.entity_id if caller is not None and parent else "",
-        )
-
-    def _policies(self, wanted: NewToken, caller: Found | None, *, sudo: bool) -> tuple[str, ...]:
-        """Return the policies of a child: no more than its maker has, unless that may do anything (``sudo``)."""
-        held = set() if caller is None else set(caller.entry.policies)
-        asked = set(policy_names(wanted.policies, allow_root=True)) if wanted.policies else set(held)
-        if not sudo and not asked <= held:
-            raise InvalidRequest("child policies must be subset of parent")
-        if "root" in asked:
-            if "root" not in held:
-                raise InvalidRequest("root tokens may not be created without parent token being root")
-            return ("root",)
-        forbidden = sorted(asked & UNASSIGNABLE)
-        if forbidden:
-            raise InvalidRequest(f'cannot assign policy "{forbidden[0]}"')
-        if wanted.no_default_policy:
-            asked.discard("default")
-        elif (wanted.policies or caller is None) and (sudo or "default" in held):
-            asked.add("default")
-        return tuple(sorted(asked))
 
     async def lookup(self, ctx: Context, token: Secret[str] | None) -> Mapping[str, Any]:
         wanted = token if token is not None else ctx.token
@@ -284,7 +233,12 @@ class TokenService:
             "renewable": entry.renewable,
             "ttl": max(int(entry.expires_at - ctx.now), 0) if entry.expires_at else 0,
             "type": entry.type,
+            **await self._ending(located, entry),
         }
+        if entry.role:
+            about["role"] = entry.role
+        if entry.bound_cidrs:
+            about["bound_cidrs"] = [network.removesuffix("/32") for network in entry.bound_cidrs]
         policies = await by_identity(located.tx, entry)
         if policies:
             about["identity_policies"] = list(policies)
@@ -297,6 +251,14 @@ class TokenService:
         if ctx.namespace.path:
             about["namespace_path"] = ctx.namespace.path
         return about
+
+    async def _ending(self, located: Located, entry: TokenEntry) -> dict[str, Any]:
+        """Say when a token dies, by itself or with an ancestor, and what made that earlier than was asked for."""
+        ends = await located.tenant.tokens.horizon(located.tx, entry)
+        if ends == math.inf:
+            return {"expires_at": None, "capped_by": ""}
+        by_parent = ends < (entry.expires_at or math.inf)
+        return {"expires_at": _instant(ends), "capped_by": "parent" if by_parent else entry.capped_by}
 
     async def renew(self, ctx: Context, token: Secret[str] | None, increment: timedelta) -> Auth:
         wanted = token if token is not None else ctx.token
@@ -312,20 +274,35 @@ class TokenService:
         self, ctx: Context, located: Located, token: Secret[str] | None, increment: timedelta
     ) -> Auth:
         entry = located.found.entry
+        if entry.type == "batch":
+            raise InvalidRequest(NO_RENEWAL)
         if not entry.renewable or not entry.expires_at:
             raise InvalidRequest("lease is not renewable")
+        mount, judged = await self._judged(ctx, located)
+        period, ceiling = entry.period, entry.explicit_max_ttl
+        wanted, max_ttl = entry.granted_ttl or entry.ttl, entry.max_ttl
+        if judged is not None:
+            by_method = whole_seconds(judged.period)
+            period = _least(period, by_method) if entry.role else by_method or period
+            ceiling = _least(ceiling, whole_seconds(judged.explicit_max_ttl))
+            wanted = whole_seconds(judged.ttl) or wanted
+            max_ttl = whole_seconds(judged.max_ttl) or max_ttl
         granted = grant(
-            _seconds(increment, "increment must be positive") or entry.granted_ttl or entry.ttl,
-            limits=await self._limits_of(ctx, located),
-            max_ttl=entry.max_ttl,
-            period=entry.period,
-            explicit_max_ttl=entry.explicit_max_ttl,
+            rules.seconds(increment, "increment must be positive") or wanted,
+            limits=self._limits_at(mount),
+            max_ttl=max_ttl,
+            period=period,
+            explicit_max_ttl=ceiling,
             age=int(ctx.now) - entry.created_at,
         )
         for sentence in granted.warnings:
             ctx.warn(sentence)
         new = msgspec.structs.replace(
-            entry, expires_at=ctx.now + granted.ttl, renewed_at=int(ctx.now), granted_ttl=granted.ttl
+            entry,
+            expires_at=ctx.now + granted.ttl,
+            renewed_at=int(ctx.now),
+            granted_ttl=granted.ttl,
+            capped_by=rules.limit_name(granted, mount),
         )
         located.tenant.tokens.update(located.tx, located.found.hash, entry, new)
         await located.settle()
@@ -336,22 +313,39 @@ class TokenService:
             auth.client_token = Secret("")
         return auth
 
-    async def _limits_of(self, ctx: Context, located: Located) -> Limits:
-        """Return the lifetimes of the auth method that a token came from, as it is tuned now."""
-        table = await located.tx.load(MOUNTS, MountTable)
-        path = located.found.entry.path
-        for mount in () if table is None else table.mounts:
-            if mount.table == "auth" and path.startswith(mount.prefix):
-                return self._limits_at(mount)
-        return self._limits_at(ctx.mount)
+    async def _judged(self, ctx: Context, located: Located) -> tuple[Mount, Auth | None]:
+        """Ask the auth method that made a token about its renewal. Raises: InvalidRequest if it is gone; what it raises."""
+        entry = located.found.entry
+        router = await self._router_of(located.tenant, located.tx)
+        mount = router.mount_of(entry.path)
+        if mount is None or mount.table != "auth" or mount.tainted:
+            raise InvalidRequest("the auth method that made this token is gone, not renewing")
+        method = router.engine_of(mount)
+        if not isinstance(method, AuthMethod):
+            return mount, None
+        context = engine_context(located.tenant, mount, located.tx, ctx.now)
+        context.connection = ctx.connection  # a certificate's token is renewed over a connection that shows it
+        login = Login(entry.alias, entry.policies, entry.meta or {}, entry.internal or {})
+        judged = await method.renew_login(context, login)
+        for sentence in context.warnings:
+            ctx.warn(sentence)
+        if judged is not None and judged.alias:
+            await refresh_groups(located.tx, entry.entity_id, mount, judged.group_aliases)
+        return mount, judged
 
     async def revoke(self, ctx: Context, token: Secret[str] | None) -> bool:
-        located = await self._find(ctx, token)
+        located = await self._revocable(ctx, token)
         if located is None:
             return False
         await located.tenant.tokens.revoke(located.tx, located.found.hash, now=ctx.now)
         await located.settle()
         return True
+
+    async def _revocable(self, ctx: Context, token: Secret[str] | None) -> Located | None:
+        located = await self._find(ctx, token)
+        if located is not None and located.found.entry.type == "batch":
+            raise InvalidRequest(NO_REVOCATION)
+        return located
 
     async def revoke_accessor(self, ctx: Context, accessor: str) -> bool:
         found = await self._store.by_accessor(ctx.transaction, accessor, ctx.now)
@@ -361,7 +355,7 @@ class TokenService:
         return True
 
     async def revoke_orphan(self, ctx: Context, token: Secret[str]) -> bool:
-        located = await self._find(ctx, token)
+        located = await self._revocable(ctx, token)
         if located is None:
             return False
         await located.tenant.tokens.sever(located.tx, located.found.hash, now=ctx.now)
@@ -383,12 +377,13 @@ class TokenService:
         return kept[:limit] if limit else kept
 
 
-def _seconds(value: timedelta | None, complaint: str) -> int:
-    if value is None:
-        return 0
-    if value < timedelta(0):
-        raise InvalidRequest(complaint)
-    return whole_seconds(value)
+def _is_batch(token: Secret[str] | None) -> bool:
+    return token is not None and token.reveal().startswith(BATCH_PREFIX)
+
+
+def _least(*limits: int) -> int:
+    """Return the least of some limits, of which zero is none."""
+    return min((limit for limit in limits if limit), default=0)
 
 
 def _instant(when: float) -> str | None:

@@ -29,7 +29,7 @@ from broker.plugin.secret import Secret
 from broker.storage.transaction import Transaction
 
 INVALID = "wrapping token is not valid or does not exist"
-BAD_TOKEN = "error validating wrapping token"
+BAD_TOKEN = "error validating wrapping token"  # noqa: S105 - a sentence
 TAKING = frozenset(("sys/wrapping/unwrap", "sys/wrapping/rewrap"))
 """Paths that take what a wrapping token holds: the token is judged before the caller is."""
 
@@ -222,6 +222,8 @@ _AUTH = (
     "orphan",
     "num_uses",
     "display_name",
+    "expires_at",
+    "capped_by",
 )
 """What the ``auth`` block of an answer tells, besides the token."""
 

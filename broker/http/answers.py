@@ -26,6 +26,8 @@ def auth_body(auth: Auth) -> dict[str, Any]:
         "orphan": auth.orphan,
         "mfa_requirement": None,
         "num_uses": auth.num_uses,
+        "expires_at": issue_time(auth.expires_at) if auth.expires_at else None,
+        "capped_by": auth.capped_by,
     }
 
 

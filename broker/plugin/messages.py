@@ -29,7 +29,7 @@ class Auth:
     num_uses: int = 0
     renewable: bool = True
     metadata: Mapping[str, str] = field(default_factory=dict)
-    token_type: str = "service"  # noqa: S105 - the kind, not a token
+    token_type: str = "default"  # noqa: S105 - the kind, not a token: service, batch, or what the mount makes
     alias: str = ""
     alias_metadata: Mapping[str, str] = field(default_factory=dict)
     group_aliases: tuple[str, ...] = ()
@@ -45,6 +45,9 @@ class Auth:
     lease_duration: int = 0
     entity_id: str = ""
     orphan: bool = False
+    expires_at: float = 0
+    """Unix seconds; ``capped_by`` says which limit made it earlier than asked for: token, role, mount, system or parent."""
+    capped_by: str = ""
 
 
 @dataclass(slots=True)

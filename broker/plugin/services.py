@@ -11,8 +11,34 @@ from broker.plugin.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
+class RoleTerms:
+    """What a token role says of the tokens made through it. Durations zero and counts zero say nothing.
+
+    ``type`` is ``service`` or ``batch``, or ``default-service`` or ``default-batch`` for what is made of a request that
+    does not say. A glob has ``*`` for any text.
+    """
+
+    name: str
+    allowed_policies: tuple[str, ...] = ()
+    allowed_policies_glob: tuple[str, ...] = ()
+    disallowed_policies: tuple[str, ...] = ()
+    disallowed_policies_glob: tuple[str, ...] = ()
+    allowed_entity_aliases: tuple[str, ...] = ()
+    orphan: bool = False
+    renewable: bool = True
+    path_suffix: str = ""
+    period: timedelta = timedelta(0)
+    explicit_max_ttl: timedelta = timedelta(0)
+    num_uses: int = 0
+    no_default_policy: bool = False
+    type: str = "default-service"
+    bound_cidrs: tuple[str, ...] = ()
+    strictly_bind_ip: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class NewToken:
-    """What a caller asks for in a new token. ``policies`` empty inherits the parent's."""
+    """What a caller asks for in a new token. ``policies`` empty inherits the parent's, or takes the role's."""
 
     policies: tuple[str, ...] = ()
     id: Secret[str] | None = None
@@ -27,6 +53,7 @@ class NewToken:
     num_uses: int = 0
     type: str = ""
     entity_alias: str = ""
+    role: RoleTerms | None = None
 
 
 class Lockout(Protocol):
@@ -82,6 +109,9 @@ class Tokens(Protocol):
 
     async def revoke_orphan(self, ctx: Context, token: Secret[str]) -> bool:
         """Revoke a token alone; its children live on as orphans. Returns whether it was there."""
+
+    def max_ttl(self, ctx: Context) -> timedelta:
+        """Return how long a token made at the request's mount may live at most."""
 
     async def tidy(self, ctx: Context) -> None:
         """Begin to look for what dead tokens left behind; the steward does the work, in steps."""

@@ -13,6 +13,7 @@ from .cache import Entry
 from .errors import TransactionConflict, Undecodable
 from .listing import merge_children, merge_paths
 from .paths import check_path
+from .ports import Codec
 from .view import View
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ class Transaction:
 
     def __repr__(self) -> str:
         return f"Transaction({self._store.tenant!r}, reads={len(self._reads)}, writes={len(self._writes)})"
+
+    @property
+    def codec(self) -> Codec:
+        """What seals this tenant's entries."""
+        return self._store.codec
 
     async def get(self, path: str) -> bytes | None:
         """Return the plaintext stored at ``path``, or ``None``. Raises: Tampered if it does not open."""

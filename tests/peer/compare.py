@@ -56,6 +56,8 @@ RANDOM_KEYS = {
 }
 # Vault's answers have them, OpenBao's do not (any more); clients of either are served.
 VAULT_KEYS = {"performance_standby", "performance_standby_last_remote_wal"}
+# What ours says of a token's end besides: when it comes, and what made it earlier than asked for.
+OWN_KEYS = {"expires_at", "capped_by"}
 BUILD_KEYS = {"build_date", "commit_date", "plugin_version", "running_plugin_version", "running_sha256"}
 RANDOM_LISTS = {"keys_base64", "pgp_fingerprints", "backup"}
 EPOCH_KEYS = {"creation_time", "last_renewal_time", "server_time_utc"}
@@ -67,7 +69,9 @@ def masked(value: Any, key: str = "") -> Any:
     """The value with everything random replaced by what kind of thing it is."""
     if isinstance(value, dict):
         return {
-            _mask_text(name): masked(item, name) for name, item in value.items() if name not in VAULT_KEYS
+            _mask_text(name): masked(item, name)
+            for name, item in value.items()
+            if name not in VAULT_KEYS | OWN_KEYS
         }
     if isinstance(value, list):
         if key in RANDOM_LISTS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.peer.mode import not_yet
 from tests.peer.script import DELETE, GET, LIST, POST, PUT, WRONG
 
 # The dev server's root token is made in another way here and there.
@@ -188,7 +187,6 @@ def test_a_token_can_be_sent_as_bearer(token):
     )
 
 
-@not_yet("token roles")
 def test_roles(pair):
     pair.run(
         GET("auth/token/roles/${m}", 404),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.peer.mode import not_yet
 from tests.peer.script import DELETE, GET, LIST, POST, PUT, WRONG, Differs
 
 SAVE = {"tok": "auth.client_token", "acc": "auth.accessor"}
@@ -155,7 +154,6 @@ def test_a_child_gets_no_more_than_its_parent_has(creator, options, status):
     creator.run(POST("auth/token/create", options, status, token="${maker}"))
 
 
-@not_yet("batch tokens")
 def test_batch_tokens(creator):
     creator.run(
         POST(

@@ -12,6 +12,7 @@ from broker.access.policy.acl import ACL
 from broker.access.policy.explain import explain
 from broker.access.policy.template import expand
 from broker.access.tokens import Found
+from broker.core.denials import Denial
 from broker.core.entities import standing_of, standing_of_entity
 from broker.core.system.parts import SystemBase
 from broker.core.tenants import Tenant
@@ -113,7 +114,7 @@ async def explain_decision(system: SystemBase, ctx: Context, args: Explain) -> d
     foreign = bool(args.token or args.accessor or args.policies)
     if args.request_id:
         denial = system.parts.denials.find(args.request_id)
-        own = denial is not None and denial.token == ctx.caller.token_hash and denial.home == tenant.info.uuid
+        own = _is_own(denial, ctx, tenant)
         if denial is None or not (own or (ctx.sudo and denial.namespace == ctx.namespace.uuid)):
             raise NotFound("no recent refusal has this request_id")
         verb, path, policies = Verb(denial.verb), denial.path, denial.policies
@@ -148,6 +149,12 @@ async def explain_decision(system: SystemBase, ctx: Context, args: Explain) -> d
             f"policies that do not exist grant nothing: {', '.join(missing)}",
         ]
     return {**shown, "policies": list(policies)}
+
+
+def _is_own(denial: Denial | None, ctx: Context, tenant: Tenant) -> bool:
+    """A token that is stored nowhere has no name to know it by, so nothing refused to it is its own to ask about."""
+    mine = ctx.caller.token_hash
+    return denial is not None and bool(mine) and denial.token == mine and denial.home == tenant.info.uuid
 
 
 async def _subject_of(tenant: Tenant, ctx: Context, args: Explain) -> tuple[tuple[str, ...], str]:

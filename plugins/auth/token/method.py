@@ -8,16 +8,19 @@ from broker.plugin import (
     AuthMethod,
     Context,
     InvalidRequest,
+    Login,
     Mount,
+    NotFound,
     Nothing,
     Operation,
     Path,
     Response,
     Secret,
 )
-from broker.plugin.services import NewToken, Tokens
+from broker.plugin.services import NewToken, RoleTerms, Tokens
 
 from . import paths as p
+from .roles import PREFIX, TokenRole, checked_name, doubled
 
 TIDYING = "Tidy operation successfully started. Any information from the operation will be printed to Broker's server logs."
 
@@ -36,6 +39,61 @@ class TokenMethod(AuthMethod):
     async def create_orphan(self, ctx: Context, args: p.Create) -> Auth:
         """Mint a token without a parent."""
         return await self._tokens.create(ctx, _wanted(args), orphan=True)
+
+    async def create_by_role(self, ctx: Context, args: p.CreateByRole) -> Auth:
+        """Mint a token on a role's terms."""
+        role = await ctx.storage.load(PREFIX + args.role_name, TokenRole)
+        if role is None:
+            raise InvalidRequest(f"unknown role {args.role_name[:64]}")
+        return await self._tokens.create(ctx, _wanted(args, role.terms(args.role_name)))
+
+    async def read_role(self, ctx: Context, args: p.RoleName) -> Mapping[str, Any]:
+        """Return a role."""
+        role = await ctx.storage.load(PREFIX + checked_name(args.role_name), TokenRole)
+        if role is None:
+            raise NotFound
+        return role.shown(args.role_name)
+
+    async def write_role(self, ctx: Context, args: p.WriteRole) -> Response | None:
+        """Make or change a role; what is left out stays as it is."""
+        name = checked_name(args.role_name)
+        known = await ctx.storage.load(PREFIX + name, TokenRole) or TokenRole()
+        role = known.changed(args)
+        ctx.storage.save(PREFIX + name, role)
+        warnings = doubled(args)
+        top = self._tokens.max_ttl(ctx)
+        if role.explicit_max_ttl > top.total_seconds():
+            warnings.append(
+                f"Given explicit max TTL of {int(role.explicit_max_ttl)} is greater than system/mount allowed value of "
+                f"{int(top.total_seconds())} seconds; tokens of this role live no longer than that"
+            )
+        return Response(warnings=warnings) if warnings else None
+
+    async def delete_role(self, ctx: Context, args: p.RoleName) -> None:
+        """Remove a role; its tokens live on, but cannot be renewed."""
+        ctx.storage.delete(PREFIX + checked_name(args.role_name))
+
+    async def role_exists(self, ctx: Context, params: Mapping[str, str]) -> bool:
+        """Tell a write to a role from one that makes it."""
+        return await ctx.storage.get(PREFIX + params["role_name"]) is not None
+
+    async def list_roles(self, ctx: Context, args: p.Page) -> Mapping[str, Any]:
+        """List the roles."""
+        names = await ctx.storage.list(PREFIX, after=args.after, limit=args.limit or None)
+        if not names:
+            raise NotFound
+        return {"keys": list(names)}
+
+    async def renew_login(self, ctx: Context, login: Login) -> Auth | None:
+        """Let a role judge the renewal of its tokens, as it is now."""
+        name = login.internal.get("role", "")
+        if not name:
+            return None
+        role = await ctx.storage.load(PREFIX + name, TokenRole)
+        if role is None:
+            raise InvalidRequest(f'original token role "{name}" could not be found, not renewing')
+        terms = role.terms(name)
+        return Auth(period=terms.period, explicit_max_ttl=terms.explicit_max_ttl)
 
     async def lookup(self, ctx: Context, args: p.TokenOnly) -> Mapping[str, Any]:
         """Describe a token."""
@@ -95,6 +153,25 @@ class TokenMethod(AuthMethod):
             "create-orphan",
             "Create a token without a parent.",
             update=Operation(p.Create, Auth, calls=create_orphan, sudo=True),
+        ),
+        Path(
+            "create/{role_name}",
+            "Create a token on a role's terms.",
+            update=Operation(p.CreateByRole, Auth, calls=create_by_role),
+        ),
+        Path(
+            "roles",
+            "The roles.",
+            list=Operation(p.Page, dict, calls=list_roles),
+        ),
+        Path(
+            "roles/{role_name}",
+            "Terms on which others may make tokens.",
+            read=Operation(p.RoleName, dict, calls=read_role),
+            create=Operation(p.WriteRole, None, calls=write_role),
+            update=Operation(p.WriteRole, None, calls=write_role),
+            delete=Operation(p.RoleName, None, calls=delete_role),
+            exists=role_exists,
         ),
         Path(
             "lookup",
@@ -161,8 +238,9 @@ def _required(accessor: str) -> str:
     return accessor
 
 
-def _wanted(args: p.Create) -> NewToken:
+def _wanted(args: p.Create, role: RoleTerms | None = None) -> NewToken:
     return NewToken(
+        role=role,
         policies=tuple(args.policies or ()),
         id=args.id or None,
         meta=args.meta or {},

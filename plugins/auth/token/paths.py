@@ -37,6 +37,63 @@ class Create:
     entity_alias: Annotated[str, Field("Alias of the entity to bind; needs a role.")] = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateByRole(Create):
+    role_name: Annotated[str, Field("The role.", max_length=256)]
+
+
+Names = Annotated[
+    list[str] | None, Field("Policies that tokens of the role may have; the parent's if empty.")
+]
+NotNames = Annotated[list[str] | None, Field("Policies that tokens of the role may not have.")]
+Networks = Annotated[
+    list[str] | None, Field("Networks that tokens of the role may be used from.", max_length=1024)
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteRole:
+    role_name: Annotated[str, Field("The role.", max_length=256)]
+    allowed_policies: Names = None
+    allowed_policies_glob: Names = None
+    disallowed_policies: NotNames = None
+    disallowed_policies_glob: NotNames = None
+    allowed_entity_aliases: Annotated[
+        list[str] | None,
+        Field("Aliases that a token of the role may be made for; may end in *.", max_length=1024),
+    ] = None
+    orphan: Annotated[bool | None, Field("Whether tokens of the role have no parent.")] = None
+    renewable: Annotated[bool | None, Field("Whether tokens of the role may be renewed.")] = None
+    path_suffix: Annotated[
+        str | None, Field("Put behind the path of tokens of the role.", max_length=256)
+    ] = None
+    token_period: Annotated[
+        timedelta | None, Field("Tokens live as long as renewed this often.", minimum=0)
+    ] = None
+    period: Annotated[timedelta | None, Field("Old name of token_period.", minimum=0, deprecated=True)] = None
+    token_explicit_max_ttl: Annotated[timedelta | None, Field("The end of a token's life.", minimum=0)] = None
+    explicit_max_ttl: Annotated[
+        timedelta | None, Field("Old name of token_explicit_max_ttl.", minimum=0, deprecated=True)
+    ] = None
+    token_bound_cidrs: Networks = None
+    bound_cidrs: Annotated[
+        list[str] | None, Field("Old name of token_bound_cidrs.", max_length=1024, deprecated=True)
+    ] = None
+    token_num_uses: Annotated[int | None, Field("Requests a token is good for, 0 for any number.")] = None
+    token_no_default_policy: Annotated[bool | None, Field("Leave the default policy out.")] = None
+    token_type: Annotated[
+        str | None, Field("service, batch, or default-service or default-batch where the request decides.")
+    ] = None
+    token_strictly_bind_ip: Annotated[
+        bool | None, Field("Whether a token may be used only from the address it was made from.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoleName:
+    role_name: Annotated[str, Field("The role.", max_length=256)]
+
+
 @dataclass(frozen=True, slots=True)
 class TokenOnly:
     token: Token = None
