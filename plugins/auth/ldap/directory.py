@@ -12,7 +12,7 @@ from .arguments import ALIASES
 from .records import USER_FILTER, LdapConfig
 from .settings import addresses
 from .sids import sid_text
-from .wire import BASE, DirectoryDown, Entry, Refused, Search, Wire
+from .wire import BASE, NO_SUCH_OBJECT, DirectoryDown, Entry, Refused, Search, Wire
 
 UNWELL = frozenset((51, 52, 80))
 """Result codes that say nothing of the person: busy, unavailable, other."""
@@ -125,7 +125,7 @@ class Directory:
         wanted = self._search(
             config.userdn, config.userfilter or USER_FILTER, values, [config.userattr], limit=2
         )
-        found = await self._found(wire, wanted)
+        found = await self._found(wire, wanted, optional=True)
         return found[0] if len(found) == 1 and name else None
 
     def _composed(self, name: str) -> str:
@@ -217,7 +217,7 @@ class Directory:
         found: list[Entry] = []
         for sid in raw:
             found += await self._found(
-                wire, Search(f"<SID={sid_text(sid)}>", ANYTHING, NO_ATTRIBUTES, BASE, limit=1)
+                wire, Search(f"<SID={sid_text(sid)}>", ANYTHING, NO_ATTRIBUTES, BASE, limit=1), optional=True
             )
         return found
 
@@ -239,8 +239,11 @@ class Directory:
             aliases=ALIASES.index(self._config.dereference_aliases),
         )
 
-    async def _found(self, wire: Wire, wanted: Search) -> list[Entry]:
+    async def _found(self, wire: Wire, wanted: Search, *, optional: bool = False) -> list[Entry]:
+        """``optional``: nothing is found, too, where the place to search at is not there."""
         try:
             return await wire.search(wanted)
         except Refused as error:
+            if optional and error.code == NO_SUCH_OBJECT:
+                return []
             raise Misconfigured(f"a search is refused, result code {error.code}") from None

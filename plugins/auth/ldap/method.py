@@ -58,7 +58,7 @@ class LdapMethod(AuthMethod):
         """Say how the directory is asked; what is left out stays."""
         config = changed(await self._config(ctx), args)
         ctx.storage.save(CONFIG, config)
-        if not config.deny_null_bind:
+        if args.deny_null_bind is False:
             ctx.warn("a login without a password is refused whatever deny_null_bind says")
         if colliding(config):
             ctx.warn(COLLIDING)

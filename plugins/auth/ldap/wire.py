@@ -178,7 +178,7 @@ class Wire:
             raise Refused(code)
 
     async def search(self, wanted: Search) -> list[Entry]:
-        """Return what is found; nothing where the base is not there. Raises: Refused; DirectoryDown."""
+        """Return what is found. Raises: Refused, also if the base is not there; DirectoryDown."""
         entries: list[Entry] = []
         cookie = b""
         with _reporting():
@@ -203,8 +203,6 @@ class Wire:
                     raise DirectoryDown(f"the directory found more than {MAX_ENTRIES} entries")
             elif tag == 0x65:
                 code, _ = _result(Reader(content))
-                if code == NO_SUCH_OBJECT:
-                    return b""
                 if code not in (SUCCESS, SIZE_LIMIT):
                     raise Refused(code)
                 return _cookie(behind) if wanted.page else b""
