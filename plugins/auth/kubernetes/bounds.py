@@ -8,6 +8,7 @@ import yaml
 from broker.plugin import InvalidRequest
 
 BAD_SELECTOR = 'invalid "bound_service_account_namespace_selector" configured'
+MAX_NESTING = 16
 
 
 def bound(patterns: Sequence[str], text: str) -> bool:
@@ -46,6 +47,10 @@ def check_names(names: Sequence[str]) -> None:
 
 def read_selector(text: str) -> Mapping[str, str]:
     """Return the labels that a selector asks for. Raises: InvalidRequest for any other selector, and one that asks nothing."""
+    if (
+        sum(map(text.count, ("[", "{", "- ", "? "))) > MAX_NESTING
+    ):  # before a parser that is slow at depth sees it
+        raise InvalidRequest(BAD_SELECTOR)
     try:
         found: Any = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):

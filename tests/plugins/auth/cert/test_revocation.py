@@ -291,7 +291,7 @@ async def test_a_list_that_cannot_be_had_leaves_the_old_one_until_it_runs_out(
         kit.clock.advance(60)
     assert await kit.read("crls/one") == before
     assert (await kit.log_in(APP)).alias == "app"
-    kit.clock.advance(1.5 * 86400)
+    kit.clock.advance(0.75 * 86400)
     await refused(kit)
     with pytest.raises(InvalidRequest):
         await kit.update("crls/other", url=publisher.url)
