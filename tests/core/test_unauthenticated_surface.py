@@ -25,7 +25,13 @@ OPEN = {
 
 LOGINS = {
     "auth/jwt/login": {Verb.UPDATE},
+    "auth/jwt/oidc/auth_url": {Verb.UPDATE},
+    "auth/jwt/oidc/callback": {Verb.READ, Verb.UPDATE},
+    "auth/jwt/oidc/poll": {Verb.UPDATE},
     "auth/oidc/login": {Verb.UPDATE},
+    "auth/oidc/oidc/auth_url": {Verb.UPDATE},
+    "auth/oidc/oidc/callback": {Verb.READ, Verb.UPDATE},
+    "auth/oidc/oidc/poll": {Verb.UPDATE},
     "auth/userpass/login/{username}": {Verb.UPDATE},
     "auth/approle/login": {Verb.UPDATE},
     "auth/apikey/login": {Verb.UPDATE},

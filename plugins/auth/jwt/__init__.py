@@ -4,15 +4,16 @@ from collections.abc import Sequence
 
 from broker.plugin import AuthMethodType, hookimpl
 
+from .flow import OidcMethod
 from .method import JwtMethod
 
-__all__ = ["JwtMethod", "register_auth_methods"]
+__all__ = ["JwtMethod", "OidcMethod", "register_auth_methods"]
 
 
 @hookimpl
 def register_auth_methods() -> Sequence[AuthMethodType]:
     """Offer one method under both of its names, as Vault does."""
     return [
-        AuthMethodType("jwt", build=JwtMethod, summary="Signed tokens of other issuers."),
-        AuthMethodType("oidc", build=JwtMethod, summary="Logins at an identity provider's page."),
+        AuthMethodType("jwt", build=OidcMethod, summary="Signed tokens of other issuers."),
+        AuthMethodType("oidc", build=OidcMethod, summary="Logins at an identity provider's page."),
     ]

@@ -1,8 +1,8 @@
 """``auth/jwt/*`` and ``auth/oidc/*``: tokens of other issuers, and people who log in at a provider's page."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from broker.plugin import (
     Auth,
@@ -148,7 +148,7 @@ class JwtMethod(AuthMethod):
         name = data.get("role")
         return folded(name) if path == "login" and isinstance(name, str) else ""
 
-    PATHS = (
+    PATHS: ClassVar[Sequence[Path]] = (
         Path(
             "config",
             "Where keys come from, and this mount's client at an identity provider.",
