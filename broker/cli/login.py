@@ -41,6 +41,7 @@ METHODS: Mapping[str, Method] = {
     "jwt": Method("login", ("jwt",), ("jwt",)),
     "cert": Method("login"),
     "apikey": Method("login", ("api_key",), ("api_key",)),
+    "kubernetes": Method("login", ("role", "jwt"), ("jwt",)),
 }
 
 
@@ -134,6 +135,7 @@ def log_in(run: Invocation, name: str) -> Reply:
     """Log in by the method ``name`` with the command's arguments; what is missing is asked for."""
     method = METHODS.get(name, Method("login"))
     data = parse_data(run.rest)
+    _warn_of_plain(run, method)
     for needed in method.needs:
         if not data.get(needed):
             data[needed] = _ask(run, needed, hidden=needed in method.hidden)
@@ -143,6 +145,14 @@ def log_in(run: Invocation, name: str) -> Reply:
     # The token in use, if any, has no say in who logs in now.
     with run.new_client(None) as client:
         return client.write(f"auth/{path}/{at}", body)
+
+
+def _warn_of_plain(run: Invocation, method: Method) -> None:
+    """Say so where a secret stands on the command line itself: the field's scripts do that, so it is taken."""
+    for word in run.rest:
+        name, _, value = word.partition("=")
+        if name in method.hidden and value and value != "-" and not value.startswith("@"):
+            run.warn(f"Note: {name} given on the command line; other users of this machine can see it there.")
 
 
 def _ask(run: Invocation, field: str, *, hidden: bool) -> str:

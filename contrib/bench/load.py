@@ -34,11 +34,14 @@ SCENARIOS: dict[str, str] = {
     "90/10 mix": 'if turn % 10 == 0 then return wrk.format("POST", read_path(n), headers, body) end\n'
     '  return wrk.format("GET", read_path(n))',
     "token lookup-self": 'return wrk.format("GET", "/v1/auth/token/lookup-self")',
+    "approle login": 'return wrk.format("POST", "/v1/auth/approle/login", anonymous, login)',
 }
 
 SCRIPT = """
 local turn, n = 0, math.random(0, %(keys)d - 1)
 local body = [[%(body)s]]
+local login = [[%(login)s]]
+local anonymous = { ["Content-Type"] = "application/json" }
 local headers = { ["X-Vault-Token"] = "%(token)s", ["Content-Type"] = "application/json" }
 wrk.headers = headers
 function read_path(k) return "/v1/kv/data/app/key" .. k end
@@ -78,6 +81,15 @@ def prepare(server: Server) -> str:
     return str(token["auth"]["client_token"])
 
 
+def prepare_login(server: Server) -> str:
+    """Enable approle, make a role with a policy and a secret id without limits, and return the body of its logins."""
+    server.must("POST", "sys/auth/approle", {"type": "approle"})
+    server.must("POST", "auth/approle/role/app", {"token_policies": ["app"], "token_ttl": "1h"})
+    role = server.must("GET", "auth/approle/role/app/role-id")["data"]["role_id"]
+    secret = server.must("POST", "auth/approle/role/app/secret-id", {})["data"]["secret_id"]
+    return json.dumps({"role_id": role, "secret_id": secret})
+
+
 def _until_upgraded(server: Server) -> None:
     """A fresh KV v2 mount may answer 400 while it sets itself up."""
     for _ in range(200):
@@ -95,13 +107,25 @@ def write_keys(server: Server, names: Iterable[str], threads: int = 8) -> None:
 
 
 def measure(
-    server: Server, scenario: str, token: str, seconds: int, connections: int = CONNECTIONS
+    server: Server,
+    scenario: str,
+    token: str,
+    seconds: int,
+    connections: int = CONNECTIONS,
+    *,
+    login: str = "",
 ) -> Result:
-    """Run one scenario under wrk; any answer but 2xx fails the run."""
+    """Run one scenario under wrk; any answer but 2xx fails the run. ``login`` is the body that logins send."""
     script = server.folder / "wrk.lua"
     script.write_text(
         SCRIPT
-        % {"keys": KEYS, "body": json.dumps({"data": VALUE}), "token": token, "action": SCENARIOS[scenario]}
+        % {
+            "keys": KEYS,
+            "body": json.dumps({"data": VALUE}),
+            "token": token,
+            "login": login,
+            "action": SCENARIOS[scenario],
+        }
     )
     output = _wrk(server, script, seconds, connections)
     match = re.search(r"^RESULT (\d+) (\d+) (\d+) (\d+) (\d+) (\d+) (\d+)$", output, re.M)

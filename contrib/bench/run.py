@@ -1,4 +1,4 @@
-"""The comparison: four loads, ours against OpenBao, as one table.
+"""The comparison: five loads, ours against OpenBao, as one table.
 
 Run it with ``make bench`` or ``python -m contrib.bench [--only ours|peer] [--seconds N] [--workers N] [--json FILE]``.
 """
@@ -14,20 +14,20 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from contrib.bench.load import CONNECTIONS, KEYS, SCENARIOS, Result, measure, prepare
+from contrib.bench.load import CONNECTIONS, KEYS, SCENARIOS, Result, measure, prepare, prepare_login
 from contrib.bench.publish import publish
 from contrib.bench.servers import BenchFailed, running
 
 # What the product promises: our rate as a multiple of the peer's.
-REQUIRED = {"KV v2 read": 5, "KV v2 write": 5, "90/10 mix": 5, "token lookup-self": 4}
+REQUIRED = {"KV v2 read": 5, "KV v2 write": 5, "90/10 mix": 5, "token lookup-self": 4, "approle login": 4}
 
 
 def bench_one(name: str, folder: Path, seconds: int, workers: int | None) -> tuple[dict[str, Result], float]:
     """Every scenario at one server, and its memory afterwards in MiB."""
     with running(name, folder, workers) as server:
-        token = prepare(server)
+        token, login = prepare(server), prepare_login(server)
         measure(server, "KV v2 read", token, 1)  # warm caches and connections on both alike
-        results = {scenario: measure(server, scenario, token, seconds) for scenario in SCENARIOS}
+        results = {scenario: measure(server, scenario, token, seconds, login=login) for scenario in SCENARIOS}
         return results, server.resident_mib()
 
 
