@@ -8,7 +8,9 @@ from broker.core.compose import Application, DevInfo, application, dev_bootstrap
 from broker.core.system.opening import open_by_itself
 from broker.http.app import create_edge
 from broker.http.listener import RuleBook
+from broker.http.stored import StoredSettings
 from broker.plugin.errors import BrokerError, Unavailable
+from broker.server.attendant import NodeAttendant
 from broker.server.setup import ASGIApp, WorkerSetup
 
 __all__ = ["DevInfo", "create_app", "dev_bootstrap", "prepare"]
@@ -16,6 +18,8 @@ __all__ = ["DevInfo", "create_app", "dev_bootstrap", "prepare"]
 
 log = logging.getLogger("broker.server")
 
+FOLLOW_SECONDS = 1.0
+"""How often a worker that no request reaches looks whether the node was unsealed."""
 RETRY_SECONDS = 5.0
 """Between attempts to open a node whose seal's service does not answer."""
 
@@ -23,20 +27,35 @@ RETRY_SECONDS = 5.0
 class Lifecycle:
     """What a worker's core does when the worker starts and when it stops. Source: the ASGI lifespan protocol."""
 
-    def __init__(self, made: Application) -> None:
+    def __init__(self, made: Application, attendant: NodeAttendant) -> None:
         self._made = made
+        self._attendant = attendant
         self._opening: asyncio.Task[None] | None = None
 
     async def process_startup(self, scope: Any, event: Any) -> None:
-        """Open a node whose seal needs no people; the worker serves (sealed) meanwhile."""
-        self._opening = asyncio.create_task(self._open(), name="open-by-itself")
+        """Open a node whose seal needs no people, and follow an open one; the worker serves meanwhile."""
+        self._attendant.start()
+        self._opening = asyncio.create_task(self._live(), name="open-by-itself")
 
     async def process_shutdown(self, scope: Any, event: Any) -> None:
         """Leave every part in order: audit chains are signed, stores are closed, plaintext is dropped."""
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
+        await self._attendant.close()
         await self._made.close()
+
+    async def _live(self) -> None:
+        """Open the node if it can be, then follow its state: what falls due must not wait for a request."""
+        await self._open()
+        seal = self._made.seal_state
+        while True:
+            if seal.current() is None:
+                try:
+                    await seal.enter()
+                except (BrokerError, OSError) as error:
+                    log.warning("seal.follow_failed error=%s", type(error).__name__)
+            await asyncio.sleep(FOLLOW_SECONDS)
 
     async def _open(self) -> None:
         while True:
@@ -54,10 +73,17 @@ class Lifecycle:
 
 def create_app(setup: WorkerSetup) -> ASGIApp:
     """Return one worker's ASGI application."""
-    made = application(setup)
-    edge: Any = create_edge(made.core.handle, RuleBook.of(setup.config))
+    attendant = NodeAttendant(setup.node.board, setup.index, setup.config.workers)
+    made = application(setup, attendant)
+    edge: Any = create_edge(
+        made.core.handle,
+        RuleBook.of(setup.config),
+        stored=StoredSettings(made.seal_state.runtime),
+        under_way=attendant.under_way,
+    )
 
-    edge.add_middleware(Lifecycle(made))
+    edge.add_middleware(Lifecycle(made, attendant))
+    setup.on_stop(attendant.stop)
 
     async def reopen() -> None:
         runtime = made.seal_state.current()
