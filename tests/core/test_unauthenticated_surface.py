@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from broker.core.identity.engine import IdentityEngine
 from broker.core.plugins import load_catalog
 from broker.core.system.engine import SystemEngine
 from broker.plugin.context import Mount
@@ -22,6 +23,12 @@ OPEN = {
     "sys/unseal": {Verb.UPDATE},
 }
 """Served to anybody."""
+
+PUBLIC = {
+    "identity/oidc/.well-known/keys": {Verb.READ},
+    "identity/oidc/.well-known/openid-configuration": {Verb.READ},
+}
+"""What others need to check identity tokens: public keys and where they are."""
 
 LOGINS = {
     "auth/jwt/login": {Verb.UPDATE},
@@ -42,6 +49,7 @@ LOGINS = {
 """Where a token is to be had, once the method is mounted."""
 
 WRAPPING = {
+    "sys/mfa/validate": {Verb.UPDATE},
     "sys/wrapping/lookup": {Verb.READ, Verb.UPDATE},
 }
 """The wrapping token is the credential: it says when and where something was wrapped."""
@@ -56,6 +64,7 @@ OPTIONAL = {
 
 ANSWERED = {
     **OPEN,
+    **PUBLIC,
     **WRAPPING,
     "sys/internal/ui/mounts": {Verb.READ},
     "sys/wrapping/unwrap": {
@@ -79,6 +88,7 @@ METHODS = {
 def tables() -> Iterator[tuple[str, object]]:
     """Every built-in row, with the prefix it has in a fresh server (or would have, once mounted)."""
     yield from (("sys/", row) for row in SystemEngine.PATHS)
+    yield from (("identity/", row) for row in IdentityEngine.PATHS)
     catalog = load_catalog()
     for table, kinds in (("", catalog.engines), ("auth/", catalog.auth_methods)):
         for kind in kinds:
@@ -102,7 +112,7 @@ def marked(value: object) -> dict[str, set[Verb]]:
 
 
 def test_only_the_listed_paths_are_open_without_a_token():
-    assert marked(False) == OPEN | LOGINS | WRAPPING
+    assert marked(False) == OPEN | PUBLIC | LOGINS | WRAPPING
 
 
 def test_only_the_listed_paths_take_a_token_or_none():
