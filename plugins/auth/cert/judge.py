@@ -10,8 +10,9 @@ from . import crls, roles
 from .bundle import Bundle, read_bundle
 from .chain import MAX_OFFERED, Chain, Walk
 from .identity import Identity
+from .ocsp import Responders
 from .profile import Refused, check_leaf, is_authority, read_der
-from .records import Role, fingerprint
+from .records import Config, Role, fingerprint
 
 NO_CERTIFICATE = "no client certificate found"
 STRANGER = "invalid certificate or no client certificate supplied"
@@ -31,7 +32,7 @@ class Presented:
         self.walk = Walk(self.leaf, self.offered, now)
 
 
-async def judge(ctx: Context, name: str) -> tuple[Role, Identity]:
+async def judge(ctx: Context, name: str, responders: Responders, config: Config) -> tuple[Role, Identity]:
     """Return the first role that the client's certificate opens (``name`` alone, if given), and who it says it is.
 
     Raises: InvalidRequest, in Vault's words: without a certificate, for a stranger, or for one that no role wants.
@@ -46,19 +47,18 @@ async def judge(ctx: Context, name: str) -> tuple[Role, Identity]:
     known = False
     async for role, chain, bundle in _candidates(ctx, shown, name):
         known = True
-        if await _fits(ctx, shown, role, chain, bundle):
-            return role, shown.identity
+        behind = (*bundle.others, *shown.offered)
+        if not shown.identity.satisfies(role):
+            continue
+        try:
+            await crls.check_chain(ctx.storage, chain, behind, ctx.now)
+            if role.ocsp_enabled:
+                issuers = chain[1:2] or behind
+                await responders.check(ctx, role, shown.leaf, issuers, config.ocsp_cache_size)
+        except Refused:
+            continue
+        return role, shown.identity
     raise InvalidRequest(NO_MATCH if known else STRANGER)
-
-
-async def _fits(ctx: Context, shown: Presented, role: Role, chain: Chain, bundle: Bundle) -> bool:
-    if not shown.identity.satisfies(role):
-        return False
-    try:
-        await crls.check_chain(ctx.storage, chain, (*bundle.others, *shown.offered), ctx.now)
-    except Refused:
-        return False
-    return True
 
 
 async def _candidates(ctx: Context, shown: Presented, name: str) -> AsyncIterator[tuple[Role, Chain, Bundle]]:

@@ -13,6 +13,7 @@ from broker.plugin import (
     Context,
     InvalidRequest,
     Login,
+    Mount,
     NotFound,
     Nothing,
     Operation,
@@ -23,6 +24,7 @@ from broker.plugin.outbound import split_url
 from . import crls, roles
 from . import paths as p
 from .judge import NO_CERTIFICATE, judge
+from .ocsp import Responders
 from .records import CONFIG, Config, Crl, crl_path
 
 CACHE_SIZES = range(2, 100_001)
@@ -30,6 +32,10 @@ CACHE_SIZES = range(2, 100_001)
 
 class CertMethod(AuthMethod):
     """Logins with the certificate of the TLS connection. A certificate in a header or a body counts for nothing."""
+
+    def __init__(self, mount: Mount) -> None:
+        super().__init__(mount)
+        self._responders = Responders()  # remembers for a few minutes what is public anyway
 
     async def read_config(self, ctx: Context, args: Nothing) -> Mapping[str, Any]:
         """Return the settings of the mount."""
@@ -72,10 +78,6 @@ class CertMethod(AuthMethod):
         name = roles.canonical(args.name)
         known = await roles.load(ctx.storage, name)
         role = roles.changed(known, name, args)
-        if role.ocsp_enabled:
-            raise InvalidRequest(
-                "ocsp_enabled is not supported yet: use a revocation list (auth/cert/crls), which can be fetched by URL"
-            )
         if role.tokens.ttl > ctx.default_ttl:
             ctx.warn(
                 f"Given ttl of {int(role.tokens.ttl)} seconds is greater than current mount/system default of "
@@ -157,13 +159,13 @@ class CertMethod(AuthMethod):
 
     async def log_in(self, ctx: Context, args: p.LogIn) -> Auth:
         """Give a token to the holder of the connection's client certificate."""
-        role, who = await judge(ctx, args.name.lower())
+        config = await self._config(ctx)
+        role, who = await judge(ctx, args.name.lower(), self._responders, config)
         role.tokens.check_source(ctx.connection.remote_address)
         alias = who.alias(role)
         if not alias:
             raise InvalidRequest("missing name in alias")
         metadata = who.metadata(role)
-        config = await self._config(ctx)
         return role.tokens.auth(
             alias=alias,
             alias_metadata=metadata if config.enable_identity_alias_metadata else {},
@@ -177,7 +179,7 @@ class CertMethod(AuthMethod):
         name = login.metadata.get("cert_name", "")
         config = await self._config(ctx)
         if not config.disable_binding:
-            await self._check_binding(ctx, login, name)
+            await self._check_binding(ctx, login, name, config)
         role = await roles.load(ctx.storage, name)
         if role is None:
             raise InvalidRequest("the role that the token was given for is gone, not renewing")
@@ -185,11 +187,11 @@ class CertMethod(AuthMethod):
             raise InvalidRequest("policies have changed, not renewing")
         return role.tokens.auth()
 
-    async def _check_binding(self, ctx: Context, login: Login, name: str) -> None:
+    async def _check_binding(self, ctx: Context, login: Login, name: str, config: Config) -> None:
         chain = ctx.connection.client_cert_chain
         if not chain:
             raise InvalidRequest(NO_CERTIFICATE)
-        await judge(ctx, name)
+        await judge(ctx, name, self._responders, config)
         bound = str(login.internal.get("certificate", ""))
         if not hmac.compare_digest(_digest(chain[0]).encode(), bound.encode()):
             raise InvalidRequest(

@@ -79,7 +79,12 @@ def strong_signature(certificate: x509.Certificate) -> bool:
         used = certificate.signature_hash_algorithm
     except Exception:
         return False
-    return used is None or isinstance(used, _HASHES)
+    return used is None or is_strong_hash(used)
+
+
+def is_strong_hash(used: hashes.HashAlgorithm) -> bool:
+    """Tell whether a signature over such a hash is one to rely on."""
+    return isinstance(used, _HASHES)
 
 
 def client_usage(certificate: x509.Certificate) -> bool:
