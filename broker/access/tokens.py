@@ -55,8 +55,9 @@ def due_path(when: float, kind: str, name: str) -> str:
 
 
 def lease_path(name: str, entry: TokenEntry) -> str:
-    """Return where a token's own lease lies. Its lease id is the same without the room: ``auth/token/create/h<hash>``."""
-    return f"{LEASE}{entry.path.rstrip('/')}/h{name}"
+    """Return where a token's own lease lies: at its lease id, ``auth/token/create/h<hash>`` and the namespace's suffix."""
+    _, dot, namespace = entry.accessor.partition(".")
+    return f"{LEASE}{entry.path.rstrip('/')}/h{name}{dot}{namespace}"
 
 
 @dataclass(frozen=True, slots=True)

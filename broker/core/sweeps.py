@@ -24,7 +24,7 @@ STEP = 50
 """Leases in one transaction: short enough that requests of the same worker do not notice."""
 PAUSE = 1.0
 """How long to pause after a step, as a part of the time that it took."""
-TOKEN_LEASE = re.compile(r"(.+)/h([0-9a-f]{64})", re.ASCII | re.DOTALL)
+TOKEN_LEASE = re.compile(r"(.+)/h([0-9a-f]{64})(?:\.[0-9A-Za-z]+)?", re.ASCII | re.DOTALL)
 """The lease id of a token: the path that made it, and its storage name."""
 
 

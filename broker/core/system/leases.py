@@ -77,6 +77,8 @@ class Found:
 
 async def find(system: SystemBase, ctx: Context, lease_id: str) -> Found | None:
     """Return the lease with this id, if it lives."""
+    if not {".", ".."}.isdisjoint(lease_id.split("/")):
+        raise InvalidRequest(f"failed to read lease entry {lease_id[:128]}: relative paths not supported")
     if not lease_id or lease_id.endswith("/") or "\0" in lease_id:
         return None
     tx = ctx.transaction
@@ -103,9 +105,13 @@ async def lookup(system: SystemBase, ctx: Context, args: Named) -> dict[str, Any
     if found is None:
         raise InvalidRequest("invalid lease")
     if found.token is not None:
-        return _token_shown(args.lease_id, found.token, ctx.now)
-    assert found.secret is not None
-    return _shown(args.lease_id, found.secret, ctx.now)
+        about = _token_shown(args.lease_id, found.token, ctx.now)
+    else:
+        assert found.secret is not None
+        about = _shown(args.lease_id, found.secret, ctx.now)
+    if ctx.namespace.path:
+        about["namespace_path"] = ctx.namespace.path
+    return about
 
 
 def _shown(lease_id: str, entry: LeaseEntry, now: float) -> dict[str, Any]:
