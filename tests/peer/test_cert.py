@@ -23,6 +23,7 @@ from tests.plugins.auth.cert.authority import (
     text_extension,
     uri,
 )
+from tests.plugins.auth.cert.responder import Responder
 from tests.plugins.auth.cert.servers import SHOWS, Site, TlsClient, TlsServer, tls_server
 
 ROOT = authority("Machines")
@@ -339,7 +340,7 @@ def test_token_types(tls_pair):
 def test_a_renewal_shows_the_same_certificate(tls_pair):
     elsewhere = Differs("no-5xx-for-bad-input", status=400, body=False)
     tls_pair.run(
-        POST("auth/${m}/certs/app", {"certificate": "${ca}", "token_policies": "p"}, 204),
+        POST("auth/${m}/certs/app", {"certificate": "${ca}", "token_policies": "p", "token_ttl": "10m"}, 204),
         log_in("app", save={"app_token": "auth.client_token"}),
         renew("app"),
         renew("", 400),
@@ -360,4 +361,35 @@ def test_a_renewal_shows_the_same_certificate(tls_pair):
         renew("two"),
         DELETE("auth/${m}/certs/app", 204),
         renew("app", 204, differs=Differs("renewal-after-its-role", status=400, body=False)),
+    )
+
+
+@pytest.fixture
+def responder() -> Iterator[Responder]:
+    made = Responder(ROOT, *LEAVES.values())
+    yield made
+    made.stop()
+
+
+def test_a_responder_is_asked(tls_pair, responder):
+    responder.says = {LEAVES["two"].serial: "revoked"}
+    role = {"certificate": "${ca}", "ocsp_enabled": True, "ocsp_servers_override": responder.url}
+    tls_pair.run(
+        POST("auth/${m}/certs/app", role, 204),
+        GET("auth/${m}/certs/app"),
+        log_in("app"),
+        log_in("two", 400),
+        POST("auth/${m}/certs/app", {"ocsp_fail_open": True, "ocsp_query_all_servers": True}, 204),
+        GET("auth/${m}/certs/app"),
+        log_in("two", 400),
+    )
+
+
+def test_a_certificate_whose_responder_is_not_known(tls_pair):
+    tls_pair.run(
+        POST("auth/${m}/certs/app", {"certificate": "${ca}", "ocsp_enabled": True}, 204),
+        log_in("app", 400),
+        POST("auth/${m}/certs/app", {"ocsp_ca_certificates": "${middle}", "ocsp_enabled": False}, 204),
+        GET("auth/${m}/certs/app"),
+        log_in("app"),
     )

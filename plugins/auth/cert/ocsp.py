@@ -72,7 +72,8 @@ class Responders:
         if issuer is None or not servers:
             self._undecided(role)
             return
-        key = (fingerprint(leaf), fingerprint(issuer), role.ocsp_ca_certificates, *servers)
+        said_by = (role.ocsp_ca_certificates, str(role.ocsp_query_all_servers), *servers)
+        key = (fingerprint(leaf), fingerprint(issuer), *said_by)
         if self._good.get(key, 0) > ctx.now:
             return
         trusted = read_pem(role.ocsp_ca_certificates) if role.ocsp_ca_certificates else ()
