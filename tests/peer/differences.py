@@ -32,6 +32,7 @@ BY_STEP: dict[str, str] = {
     "old-lease-paths": "`sys/renew`, `sys/revoke`, `sys/revoke-prefix` and `sys/revoke-force` are there, as in Vault; OpenBao has dropped them.",
     "orphans-below": "A token made in a namespace by a token from above it is an orphan there: no namespace's token depends on another's store.",
     "policy-lint": "Writing a policy that likely means something else is answered 200 with warnings instead of 204.",
+    "public-keys-are-not-cached": "Public keys and discovery documents of identity tokens are answered `no-store`, like everything; OpenBao lets caches keep them for a while.",
     "renewal-after-its-role": "Renewing a token whose `auth/cert` role is gone is refused; OpenBao answers 204 and renews nothing.",
     "reset-needs-the-nonce": "Resetting an unseal in progress needs its nonce (from seal-status), so that a stranger cannot end it.",
     "root-is-not-assigned": "No auth method takes `root` for a policy, in any spelling; OpenBao stores it and refuses each login.",
