@@ -44,7 +44,6 @@ def test_every_failure_answers_403_in_the_same_bytes(api):
     assert answers == {(403, b'{"errors":["invalid API key"]}\n')}
 
 
-@pytest.mark.xfail(reason="renewals do not ask the auth method yet", strict=False)
 def test_a_renewal_ends_with_the_key(api):
     made = api.data("POST", "auth/apikey/keys", {"name": "web", "token_ttl": "5m"})
     login = api.ask("POST", "auth/apikey/login", {"api_key": made["api_key"]}, token="").body["auth"]
