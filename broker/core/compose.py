@@ -14,6 +14,7 @@ from broker.audit.auditor import Auditor
 from broker.audit.guard import AuditGuard
 from broker.core import lockout
 from broker.core.auditing import forget_callers
+from broker.core.clock import NodeClock
 from broker.core.denials import Denials
 from broker.core.devices import Devices
 from broker.core.identity.engine import IdentityEngine
@@ -54,6 +55,7 @@ class Application:
     def __init__(self, prepared: "Prepared", *, node: Node, audit_stanzas: Sequence[Any] = ()) -> None:
         self.settings = prepared.settings
         self.node = node
+        self.clock = NodeClock(node)
         self.catalog = prepared.catalog
         self.registry = Registry(prepared.catalog.engines, prepared.catalog.auth_methods)
         self.denials = Denials(node)
@@ -78,6 +80,7 @@ class Application:
             denials=self.denials,
             default_ttl=self.settings.default_lease_ttl,
             max_ttl=self.settings.max_lease_ttl,
+            clock=self.clock,
         )
 
     def table_of(self, engine: Engine) -> PathTable:
@@ -114,7 +117,7 @@ class Application:
         await note_version(root, time.time)
         quotas = root.quotas = Quotas(root, self.node.rates)
         await quotas.refresh()
-        revoker = Revoker(tenants, clock=time.time)
+        revoker = Revoker(tenants, clock=self.clock)
         leasehold = Leasehold(tenants, revoker, self.settings)
         runtime = Runtime(tenants, auditor, devices, quotas, leasehold, cleanup=AsyncExitStack())
         runtime.cleanup.push_async_callback(auditor.close)
@@ -124,7 +127,14 @@ class Application:
             await devices.upkeep()
             await quotas.refresh()
 
-        steward = Steward(seal=seal, tenants=tenants, backend=self._backend, upkeep=upkeep, revoker=revoker)
+        steward = Steward(
+            seal=seal,
+            tenants=tenants,
+            backend=self._backend,
+            upkeep=upkeep,
+            revoker=revoker,
+            clock=self.clock,
+        )
         runtime.cleanup.push_async_callback(steward.stop)
         steward.start()
         return runtime
