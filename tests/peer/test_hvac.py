@@ -168,6 +168,65 @@ def test_wrapping(both):
     both.fails(lambda c: c.sys.unwrap(tokens[id(c)]), InvalidRequest)
 
 
+def test_userpass(both, word):
+    both.do(lambda c: c.sys.enable_auth_method("userpass", path=word))
+    login = lambda c, password: c.auth.userpass.login("ann", password, use_token=False, mount_point=word)  # noqa: E731
+    both.do(
+        lambda c: c.auth.userpass.create_or_update_user("Ann", "first", policies="default", mount_point=word)
+    )
+    both.do(lambda c: c.auth.userpass.list_user(mount_point=word))
+    both.do(lambda c: c.auth.userpass.read_user("ann", mount_point=word))
+    both.do(lambda c: login(c, "first"), "auth.expires_at", "auth.capped_by")
+    both.fails(lambda c: login(c, "wrong"), InvalidRequest)
+    both.do(lambda c: c.auth.userpass.update_password_on_user("ann", "second", mount_point=word))
+    both.fails(lambda c: login(c, "first"), InvalidRequest)
+    both.do(lambda c: login(c, "second"), "auth.expires_at", "auth.capped_by")
+    both.do(lambda c: c.auth.userpass.delete_user("ann", mount_point=word))
+    both.fails(lambda c: c.auth.userpass.read_user("ann", mount_point=word), InvalidPath)
+    both.do(lambda c: c.sys.disable_auth_method(word))
+
+
+def test_approle(both, word):
+    role_id, at = f"{word}-role", {"mount_point": word}
+    both.do(lambda c: c.sys.enable_auth_method("approle", path=word))
+    both.do(lambda c: c.auth.approle.create_or_update_approle("app", token_policies=["a"], **at))
+    both.do(lambda c: c.auth.approle.list_roles(**at))
+    both.do(lambda c: c.auth.approle.read_role("app", **at))
+    both.do(lambda c: c.auth.approle.update_role_id("app", role_id, **at))
+    both.do(lambda c: c.auth.approle.read_role_id("app", **at))
+
+    def generated(client):
+        made = client.auth.approle.generate_secret_id("app", metadata={"k": "v"}, **at)["data"]
+        return made["secret_id"], made["secret_id_accessor"]
+
+    def life(client):
+        secret, accessor = generated(client)
+        approle = client.auth.approle
+        about = approle.read_secret_id("app", secret, **at)["data"]
+        by_accessor = approle.read_secret_id_accessor("app", accessor, **at)["data"]
+        auth = approle.login(role_id, secret, use_token=False, **at)["auth"]
+        listed = approle.list_secret_id_accessors("app", **at)["data"]["keys"] == [accessor]
+        ended = approle.destroy_secret_id("app", secret, **at).status_code
+        return about == by_accessor, about["metadata"], auth["metadata"], auth["policies"], listed, ended
+
+    both.do(lambda c: {"life": list(life(c))})
+    both.fails(lambda c: c.auth.approle.login(role_id, "no", use_token=False, **at), InvalidRequest)
+
+    def custom(client):
+        accessor = client.auth.approle.create_custom_secret_id("app", "mine", **at)["data"][
+            "secret_id_accessor"
+        ]
+        auth = client.auth.approle.login(role_id, "mine", use_token=False, **at)["auth"]
+        return auth["policies"], client.auth.approle.destroy_secret_id_accessor(
+            "app", accessor, **at
+        ).status_code
+
+    both.do(lambda c: {"custom": list(custom(c))})
+    both.do(lambda c: c.auth.approle.delete_role("app", **at))
+    both.fails(lambda c: c.auth.approle.read_role("app", **at), InvalidPath)
+    both.do(lambda c: c.sys.disable_auth_method(word))
+
+
 @pytest.fixture
 def fresh(sealed_pair) -> Iterator[Both]:
     clients = [hvac.Client(url=server.address) for server in sealed_pair().servers]
