@@ -4,11 +4,15 @@ import logging
 import time
 from collections.abc import Callable
 
+from broker.access.mfa.records import SECRET
 from broker.access.records import DueEntry
 from broker.access.tokens import DUE
 from broker.core import ending, errands, lockout, sweeps
+from broker.core.identity import mfa_methods
+from broker.core.mfa import pending
 from broker.core.revoker import Revoker
 from broker.core.routing import storage_prefix
+from broker.core.system.mount_table import erase_data
 from broker.core.tenants import Tenant, Tenants
 from broker.leases import layout
 from broker.leases.layout import parse_due
@@ -128,6 +132,11 @@ class Duties:
                 return True
             view = tx.view(storage_prefix(mount))
             return not await router.engine_of(mount).adopt(view, now=self._clock())
+        if due.kind == pending.KIND:
+            pending.forget(tx, due.name)
+            return True
+        if due.kind == mfa_methods.KIND:
+            return await erase_data(tx, f"{SECRET}{due.name}/")
         if due.kind == errands.KIND:
             router = await self._tenants.router(tenant, tx)
             await errands.run_errand(tenant, router, tx, due.name, self._clock())

@@ -1,13 +1,18 @@
 """Turning a successful login into a token, inside the login's own transaction."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from broker.access.records import TokenEntry
 from broker.access.tokens import Limits, grant, issue_time, whole_seconds
 from broker.core.childrules import check_assignable, limit_name, networks_of
 from broker.core.entities import recognise
+from broker.core.mfa import pending
+from broker.core.mfa.proofs import Proofs, owed, proofs_in_headers, settle
 from broker.core.quotas.counting import take_lease
 from broker.core.tenants import Tenant
 from broker.plugin.context import Context, Mount
-from broker.plugin.errors import InvalidRequest
+from broker.plugin.errors import InvalidRequest, PermissionDenied
 from broker.plugin.messages import Auth
 from broker.plugin.names import policy_names
 from broker.storage.transaction import Transaction
@@ -33,9 +38,13 @@ async def mint_login(
     *,
     limits: Limits,
     role: str = "",
-) -> None:
-    """Store the token of a login and fill it into ``auth``. ``role`` is what quotas know the login by.
+    path: str | None = None,
+    proofs: Proofs | None = None,
+) -> Auth:
+    """Store the token of a login, fill it into ``auth`` and return that. ``role`` is what quotas know the login by.
 
+    A login that owes a second proof, and has not brought it along, is kept instead; what is returned then says what it
+    owes. ``path`` (below the mount) and ``proofs`` are those of a login that was kept and comes back.
     Raises: InvalidRequest if a login asks for root; QuotaExceeded.
     """
     policies = policy_names(auth.policies, allow_root=True)
@@ -48,7 +57,12 @@ async def mint_login(
     if batch and auth.num_uses:
         raise InvalidRequest('batch tokens cannot have "num_uses" set')
     auth.display_name = display_name(mount, auth.display_name)
+    at = context.path if path is None else path
     await recognise(tenant, tx, auth, mount, context)
+    requirement = await second_proof(tenant, tx, auth, mount, context, role=role, proofs=proofs)
+    if requirement is not None:
+        context.warn(pending.NOTE)
+        return Auth(token_type="default", renewable=False, mfa_requirement=requirement)  # noqa: S106 - no token
     lifetime = grant(
         whole_seconds(auth.ttl),
         limits=limits,
@@ -61,7 +75,7 @@ async def mint_login(
     entry = TokenEntry(
         accessor="" if batch else tenant.tokens.new_accessor(),
         policies=policies,
-        path=mount.prefix + context.path,
+        path=mount.prefix + at,
         created_at=int(context.now),
         display_name=auth.display_name,
         meta=dict(auth.metadata) or None,
@@ -79,7 +93,7 @@ async def mint_login(
         entity_id=auth.entity_id,
         alias=auth.alias,
         internal=dict(auth.internal) or None,
-        permit="" if batch else await take_lease(tenant, tx, mount, context.path, role=role),
+        permit="" if batch else await take_lease(tenant, tx, mount, at, role=role),
     )
     auth.client_token = await tenant.tokens.mint(tx, entry)
     auth.accessor, auth.token_type, auth.renewable = entry.accessor, entry.type, entry.renewable
@@ -88,6 +102,37 @@ async def mint_login(
     auth.policies = tuple(sorted({*policies, *auth.identity_policies}))
     auth.lease_duration = lifetime.ttl
     auth.orphan = True
+    return auth
+
+
+async def second_proof(
+    tenant: Tenant,
+    tx: Transaction,
+    auth: Auth,
+    mount: Mount,
+    context: Context,
+    *,
+    role: str,
+    proofs: Proofs | None,
+) -> Mapping[str, Any] | None:
+    """Return ``None`` if a login may go on: it owes no second proof, or brought one; else what it owes.
+
+    Raises: PermissionDenied if what it brought will not do.
+    """
+    owes = await owed(tx, mount, auth.entity_id)
+    if owes is None:
+        return None
+    if proofs is not None:
+        await settle(tenant, context, owes, proofs)
+        return None
+    shown = proofs_in_headers(context.headers)
+    if shown is None:
+        return owes.requirement(await pending.hold(tenant, tx, auth, mount, context, role=role))
+    try:
+        await settle(tenant, context, owes, shown)
+    except PermissionDenied:
+        raise PermissionDenied from None  # the login is over: no word on what was wrong with it
+    return None
 
 
 def display_name(mount: Mount, name: str) -> str:

@@ -119,7 +119,7 @@ class Core:
         if runtime is None:
             runtime = await self._seal.enter()
         if request.path in self._sealed_paths:
-            if runtime is not None and runtime.quotas.rates:
+            if runtime is not None:
                 await self._admit_unsealed(runtime, request)
             served = await self._serve_sealed(request, runtime)
             if served is not None:
@@ -318,9 +318,11 @@ class Core:
         if auth is not None and auth.client_token is None:
             limits = limits_of(route.mount, default_ttl=self._default_ttl, max_ttl=self._max_ttl)
             role = login_role(attempt.way.tenant, route, request.data)
-            await mint_login(
+            said = len(context.warnings)
+            response.auth = await mint_login(
                 attempt.way.tenant, attempt.tx, auth, route.mount, context, limits=limits, role=role
             )
+            response.warnings = [*response.warnings, *context.warnings[said:]]
         if response.leased is not None:
             attempt.leased = await enter_lease(
                 attempt.way.tenant,

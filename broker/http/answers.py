@@ -24,7 +24,7 @@ def auth_body(auth: Auth) -> dict[str, Any]:
         "entity_id": auth.entity_id,
         "token_type": auth.token_type,
         "orphan": auth.orphan,
-        "mfa_requirement": None,
+        "mfa_requirement": auth.mfa_requirement,
         "num_uses": auth.num_uses,
         "expires_at": issue_time(auth.expires_at) if auth.expires_at else None,
         "capped_by": auth.capped_by,

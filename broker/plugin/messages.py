@@ -3,7 +3,7 @@
 A handler may return ``None`` (204), a mapping or dataclass (``data``), or one of the classes below.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -45,6 +45,7 @@ class Auth:
     lease_duration: int = 0
     entity_id: str = ""
     orphan: bool = False
+    mfa_requirement: Mapping[str, Any] | None = None
     expires_at: float = 0
     """Unix seconds; ``capped_by`` says which limit made it earlier than asked for: token, role, mount, system or parent."""
     capped_by: str = ""
@@ -88,11 +89,16 @@ class Plain:
 
 @dataclass(slots=True)
 class Raw:
-    """Bytes with a content type of their own: certificates, metrics, cards."""
+    """Bytes with a content type of their own: certificates, metrics, cards.
+
+    ``chunks`` goes on behind ``body``, piece by piece, until it ends or the client goes; an empty piece now and then
+    gives the server the chance to notice. It is closed in any case.
+    """
 
     body: bytes
     content_type: str
     status: int = 200
+    chunks: AsyncGenerator[bytes, None] | None = None
 
 
 @dataclass(slots=True)

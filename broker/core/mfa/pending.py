@@ -1,0 +1,85 @@
+"""Logins that wait for their second proof.
+
+The request id is what the caller must come back with, so it is random and stored under its keyed hash only. A login
+waits ``WAITS_SECONDS``; then it is gone, whether or not the steward came by.
+"""
+
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from broker.access.mfa.records import PENDING, PendingLogin
+from broker.access.records import DueEntry
+from broker.access.tokens import due_path
+from broker.core.tenants import Tenant
+from broker.plugin.context import Context, Mount
+from broker.plugin.messages import Auth
+from broker.storage.transaction import Transaction
+
+KIND = "mfa-login"
+WAITS_SECONDS = 300
+NOTE = (
+    "A login request was issued that is subject to MFA validation. Please make sure to validate the login by sending "
+    "another request to mfa/validate endpoint."
+)
+
+_DURATIONS = ("ttl", "max_ttl", "period", "explicit_max_ttl")
+_LISTS = ("policies", "group_aliases", "bound_cidrs")
+_PLAIN = (
+    "display_name",
+    "num_uses",
+    "renewable",
+    "metadata",
+    "token_type",
+    "alias",
+    "alias_metadata",
+    "no_default_policy",
+    "strictly_bind_ip",
+)
+"""What an auth method says of a login: all that minting its token needs."""
+
+
+async def hold(tenant: Tenant, tx: Transaction, auth: Auth, mount: Mount, ctx: Context, *, role: str) -> str:
+    """Keep a login until its second proof comes, in the request's transaction. Returns its request id."""
+    request_id = str(uuid.UUID(bytes=ctx.random(16), version=4))
+    name = await tenant.tokens.hash_of(tx, request_id)
+    ends = ctx.now + WAITS_SECONDS
+    tx.save(PENDING + name, PendingLogin(mount.accessor, ctx.path, role, ends, _said(auth)))
+    tx.save(due_path(ends, KIND, name), DueEntry(KIND, name))
+    return request_id
+
+
+async def find(tenant: Tenant, tx: Transaction, request_id: str, now: float) -> PendingLogin | None:
+    """Return the login that waits under a request id."""
+    found = await tx.load(PENDING + await tenant.tokens.hash_of(tx, request_id), PendingLogin)
+    return found if found is not None and now < found.expires_at else None
+
+
+async def release(tenant: Tenant, tx: Transaction, request_id: str, found: PendingLogin) -> Auth:
+    """End the waiting and return what the login's method said. Only one request can: the commit rests on it."""
+    name = await tenant.tokens.hash_of(tx, request_id)
+    forget(tx, name)
+    tx.delete(due_path(found.expires_at, KIND, name))
+    return _auth(found.auth)
+
+
+def forget(tx: Transaction, name: str) -> None:
+    """Drop a login that waited too long."""
+    tx.delete(PENDING + name)
+
+
+def _said(auth: Auth) -> dict[str, Any]:
+    return {
+        **{name: getattr(auth, name) for name in _PLAIN},
+        **{name: getattr(auth, name).total_seconds() for name in _DURATIONS},
+        **{name: list(getattr(auth, name)) for name in _LISTS},
+        "internal": dict(auth.internal),
+    }
+
+
+def _auth(said: Mapping[str, Any]) -> Auth:
+    values: dict[str, Any] = {name: said[name] for name in _PLAIN}
+    values.update({name: timedelta(seconds=said[name]) for name in _DURATIONS})
+    values.update({name: tuple(said[name]) for name in _LISTS})
+    return Auth(internal=said["internal"], **values)
