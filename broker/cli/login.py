@@ -53,6 +53,11 @@ def usage_of(method: str, path: str | None = None) -> str | None:
             f"Usage: broker login{where} [- | @FILE]\n\n  Log in with a token: typed without echo, piped in, or "
             "from a file."
         )
+    if method == "oidc":
+        return (
+            f"Usage: broker login -method=oidc{where} [role=...] [callbackmode=client|direct|device] [port=8250]\n"
+            "                    [skip_browser=true]\n\n  Log in at an identity provider's page, in the browser."
+        )
     known = METHODS.get(method)
     if known is None:
         return None
@@ -133,6 +138,10 @@ def _auth_of(data: Data, token: Secret[str]) -> Data:
 
 def log_in(run: Invocation, name: str) -> Reply:
     """Log in by the method ``name`` with the command's arguments; what is missing is asked for."""
+    if name == "oidc":
+        from broker.cli.oidc import log_in_with_browser
+
+        return log_in_with_browser(run, name)
     method = METHODS.get(name, Method("login"))
     data = parse_data(run.rest)
     _warn_of_plain(run, method)
@@ -180,7 +189,8 @@ LOGIN = Command(
     "    broker login -method=userpass username=bob    asks for the password",
     (
         Flag(
-            "method", 'Auth method: "token" (default), "userpass", "approle", "jwt", "cert", or another type.'
+            "method",
+            'Auth method: "token" (default), "userpass", "approle", "jwt", "oidc", "cert", or another type.',
         ),
         Flag("no-print", "Print nothing.", "switch"),
         Flag("no-store", "Do not keep the token.", "switch"),
