@@ -71,6 +71,12 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 NO_STORE = (b"cache-control", b"no-store")
 JSON_HEADERS: Headers = ((b"content-type", b"application/json"), NO_STORE)
 EMPTY_HEADERS: Headers = (NO_STORE,)
+PAGE_HEADERS: Headers = (
+    (b"x-frame-options", b"DENY"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+"""What goes with a page for a browser: nobody else's page frames it, and its address (with a code in it) stays here."""
 NO_DATA: Mapping[str, Any] = {}
 
 HEALTH = "sys/health"
@@ -229,7 +235,9 @@ def _answer(request_id: str, response: Response) -> tuple[int, Headers, bytes]:
     if response.plain is not None:
         return response.plain.status, JSON_HEADERS, encode(response.plain.body) + b"\n"
     if response.raw is not None:
-        headers = [(b"content-type", response.raw.content_type.encode("latin-1")), NO_STORE]
+        kind = response.raw.content_type
+        page = PAGE_HEADERS if kind.startswith("text/html") else ()
+        headers = [(b"content-type", kind.encode("latin-1")), NO_STORE, *page]
         return response.raw.status, headers, response.raw.body
     if response.empty and not response.warnings:
         return 204, EMPTY_HEADERS, b""
