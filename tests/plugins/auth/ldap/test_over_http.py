@@ -121,7 +121,7 @@ def test_vaults_python_client_configures_and_logs_in(api, directory):
     )
     assert client.auth.ldap.read_configuration(**mine)["data"]["userattr"] == "uid"
     client.auth.ldap.create_or_update_group(name="engineers", policies=["eng"], **mine)
-    client.auth.ldap.create_or_update_user(username="bob", policies=["bobs"], groups="local", **mine)
+    client.auth.ldap.create_or_update_user(username="bob", policies=["bobs"], groups=["local"], **mine)
     assert client.auth.ldap.list_groups(**mine)["data"]["keys"] == ["engineers"]
     assert client.auth.ldap.read_group(name="engineers", **mine)["data"] == {"policies": ["eng"]}
     assert client.auth.ldap.list_users(**mine)["data"]["keys"] == ["bob"]
