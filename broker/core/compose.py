@@ -13,6 +13,7 @@ from broker.access.tokens import TokenStore
 from broker.audit.auditor import Auditor
 from broker.audit.guard import AuditGuard
 from broker.core import lockout
+from broker.core.attendance import Attendant, Unattended
 from broker.core.auditing import forget_callers
 from broker.core.clock import NodeClock
 from broker.core.denials import Denials
@@ -33,6 +34,7 @@ from broker.core.steward import Steward
 from broker.core.system.ceremony import SEAL_KEY
 from broker.core.system.engine import SystemEngine
 from broker.core.system.history import note_version
+from broker.core.system.host import sanitized
 from broker.core.system.initialise import initialise_store
 from broker.core.system.parts import Parts
 from broker.core.tenants import Tenant, Tenants, complete_mounts, new_mount
@@ -52,7 +54,14 @@ SYSTEM_MOUNT = Mount(path="sys/", type="system", uuid="system", accessor="system
 class Application:
     """One worker's core: the pipeline and the lifetimes of its parts."""
 
-    def __init__(self, prepared: "Prepared", *, node: Node, audit_stanzas: Sequence[Any] = ()) -> None:
+    def __init__(
+        self,
+        prepared: "Prepared",
+        *,
+        node: Node,
+        audit_stanzas: Sequence[Any] = (),
+        attendant: Attendant | None = None,
+    ) -> None:
         self.settings = prepared.settings
         self.node = node
         self.clock = NodeClock(node)
@@ -67,6 +76,7 @@ class Application:
             seal_state=self.seal_state,
             seal=self.catalog.seals[self.settings.seal_type].build(prepared.seal_settings),
             denials=self.denials,
+            attendant=attendant or Unattended(),
         )
         self._backend = prepared.backend
         self._audit_stanzas = audit_stanzas
@@ -215,15 +225,16 @@ def _settings(config: Any, seal_type: str) -> CoreSettings:
         ),
         raw_storage=config.raw_storage_endpoint,
         introspection=config.introspection_endpoint,
+        sanitized=sanitized(config),
         user_lockout=lockout.configured(config.user_lockout),
         user_lockout_disabled=lockout.switched_off(os.environ),
     )
 
 
-def application(setup: Any) -> Application:
+def application(setup: Any, attendant: Attendant | None = None) -> Application:
     """Build one worker's core from the server's setup (``broker.server.setup.WorkerSetup``)."""
     prepared: Prepared = setup.shared or prepare(setup.config)
-    return Application(prepared, node=setup.node, audit_stanzas=setup.config.audit)
+    return Application(prepared, node=setup.node, audit_stanzas=setup.config.audit, attendant=attendant)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,10 @@ class SealState:
         """Return the runtime if this worker is unsealed and up to date, else ``None``: then ``enter``."""
         return self._runtime if self.node.seal_generation() == self._generation else None
 
+    async def runtime(self) -> Runtime | None:
+        """Return the runtime, entering the unsealed state if need be; ``None`` while sealed."""
+        return self.current() or await self.enter()
+
     async def enter(self) -> Runtime | None:
         """Follow the node page: build the runtime if the node is unsealed, drop everything if it is sealed."""
         async with self._entering:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import broker
 
@@ -43,4 +44,5 @@ class CoreSettings:
     """By auth method type, or ``all``."""
     user_lockout_disabled: bool = False
     """Switched off for the whole server by its environment."""
+    sanitized: Mapping[str, Any] = field(default_factory=dict, repr=False)
     broker_version: str = broker.__version__

@@ -8,7 +8,9 @@ import logging
 import os
 import re
 from asyncio import current_task
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextlib import aclosing
+from time import time
 from typing import Any, cast
 
 import falcon
@@ -20,6 +22,7 @@ from broker.plugin.context import Connection
 from broker.plugin.errors import (
     BrokerError,
     InvalidRequest,
+    PermissionDenied,
     Tampered,
     TooLarge,
     UnsupportedMediaType,
@@ -31,8 +34,10 @@ from broker.plugin.secret import Secret
 from broker.plugin.verbs import Verb
 
 from .answers import envelope, error_body
+from .cors import Cors
 from .errors import TookTooLong
 from .listener import CEREMONIES, ListenerRules, RuleBook, first
+from .stored import StoredSettings
 from .strictjson import parse_body
 from .target import PREFIX, parse_namespace, parse_path, parse_query
 
@@ -94,15 +99,24 @@ ON, OFF = (
 class Edge:
     """Everything below ``/v1/``: one call per request, straight from the ASGI messages."""
 
-    def __init__(self, handle: Callable[[Request], Awaitable[Response]], book: RuleBook) -> None:
+    def __init__(
+        self,
+        handle: Callable[[Request], Awaitable[Response]],
+        book: RuleBook,
+        stored: StoredSettings | None = None,
+        under_way: dict[str, tuple[Scope, float]] | None = None,
+    ) -> None:
         self._handle = handle
         self._book = book
+        self._stored = stored
+        self._under_way = {} if under_way is None else under_way
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw = os.urandom(16).hex()
         request_id = f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-a{raw[17:20]}-{raw[20:]}"
         # The same as ``find``, without the call: this is every request's way.
         rules = self._book.by_id.get(id(scope.get("broker.listener"))) or self._book.find(scope)
+        self._under_way[request_id] = scope, time()
         late = rules.lateness
         if late.timer is None:
             late.start()
@@ -110,14 +124,20 @@ class Edge:
         late.running[task] = late.tick
         granted: Headers = ()
         request: Request | None = None
+        chunks: AsyncGenerator[bytes, None] | None = None
         try:
             client = None
             if rules.gated:
                 client, granted = rules.admit(scope)
             if granted and scope["method"] == "OPTIONS":
-                status, headers, body = _preflight(rules, scope)
+                status, headers, body = _preflight(cast(Cors, rules.cors), scope)
+            elif scope["method"] == "OPTIONS" and rules.cors is None and (cors := await self._cors(scope)):
+                granted = _origin_granted(cors, scope)
+                status, headers, body = _preflight(cors, scope)
             else:
                 request = await self._read(scope, receive, request_id, rules, client)
+                if "origin" in request.headers and rules.cors is None and (cors := await self._cors(scope)):
+                    granted = _origin_granted(cors, scope)
                 if rules.forwarded is not None and client is None:
                     cast(dict[str, str], request.headers).pop("x-forwarded-for", None)  # nobody's word
                 if "sys/" in request.path and CEREMONIES.search(request.path):
@@ -127,6 +147,7 @@ class Edge:
                 if rules.redacted:
                     response = rules.redact(request.path, response)
                 status, headers, body = _answer(request_id, response)
+                chunks = None if response.raw is None else response.raw.chunks
         except BrokerError as error:
             status, headers, body = _refused(error, request_id)
         except asyncio.CancelledError:
@@ -137,6 +158,7 @@ class Edge:
         except Exception as error:
             status, headers, body = _failed(error, request_id)
         finally:
+            self._under_way.pop(request_id, None)
             if late.running.pop(task, None) is None:
                 late.expired(task)  # if a handler answered all the same, forget that it was cut off
         if request is not None and request.answer_headers:
@@ -145,10 +167,19 @@ class Edge:
             headers = [*headers, *granted]
         if rules.added is not None:
             headers = [*headers, *rules.added(status)]
+        if chunks is not None:
+            await _stream(status, headers, chunks, receive, send)
+            return
         if body:
             headers = [*headers, (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    async def _cors(self, scope: Scope) -> Cors | None:
+        """Return the stored rules for a request that a page of some origin sends."""
+        if self._stored is None or not first(scope["headers"], b"origin"):
+            return None
+        return await self._stored.cors()
 
     async def _read(
         self, scope: Scope, receive: Receive, request_id: str, rules: ListenerRules, client: str | None
@@ -217,11 +248,42 @@ async def _body(headers: Mapping[str, str], receive: Receive, limit: int) -> byt
         chunks.append(chunk)
 
 
-def _preflight(rules: ListenerRules, scope: Scope) -> tuple[int, Headers, bytes]:
+async def _stream(
+    status: int, headers: Headers, chunks: AsyncGenerator[bytes, None], receive: Receive, send: Send
+) -> None:
+    """Send an answer piece by piece until it ends or the client goes."""
+    gone = asyncio.ensure_future(_disconnected(receive))
+    try:
+        async with aclosing(chunks):
+            await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+            await send({"type": "http.response.body", "body": b"", "more_body": True})
+            async for chunk in chunks:
+                if gone.done():
+                    return
+                if chunk:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        gone.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _origin_granted(cors: Cors, scope: Scope) -> Headers:
+    """Return what lets the browser show the answer. Raises: PermissionDenied for an origin that is not listed."""
+    origin = first(scope["headers"], b"origin")
+    if not cors.allows(origin):
+        raise PermissionDenied("origin not allowed")
+    return cors.granted(origin)
+
+
+def _preflight(cors: Cors, scope: Scope) -> tuple[int, Headers, bytes]:
     """Answer a browser's question whether a page may send what it is about to."""
-    assert rules.cors is not None
     allowed = first(scope["headers"], b"access-control-request-method")
-    status, headers = rules.cors.preflight(allowed)
+    status, headers = cors.preflight(allowed)
     return status, [NO_STORE, *headers, (b"content-length", b"0")], b""
 
 
@@ -338,8 +400,9 @@ class BrokerApp(falcon.asgi.App):  # type: ignore[type-arg]
     WebSockets are ordinary Falcon routes.
     """
 
-    def __init__(self, edge: Edge, book: RuleBook) -> None:
+    def __init__(self, edge: Edge, book: RuleBook, stored: StoredSettings | None = None) -> None:
         super().__init__()
+        self._stored = stored
         self._edge = edge
         self._book = book
         self.add_error_handler(Exception, _unhandled)
@@ -355,6 +418,9 @@ class BrokerApp(falcon.asgi.App):  # type: ignore[type-arg]
         else:
             added = self._book.find(scope).added
             send = send if added is None else _adding(added, send)
+            if self._stored is not None and scope["type"] == "http" and scope["raw_path"].startswith(b"/ui"):
+                pages = await self._stored.ui_headers()
+                send = _adding(lambda status: pages, send)
             if scope["type"] == "http" and scope["method"] not in PAGE_METHODS:
                 await _refuse_method(send)
             else:
@@ -379,6 +445,15 @@ def _adding(added: Callable[[int], Headers], send: Send) -> Send:
     return send_more
 
 
-def create_edge(handle: Callable[[Request], Awaitable[Response]], book: RuleBook) -> BrokerApp:
-    """Return the ASGI application around the pipeline's ``handle``."""
-    return BrokerApp(Edge(handle, book), book)
+def create_edge(
+    handle: Callable[[Request], Awaitable[Response]],
+    book: RuleBook,
+    *,
+    stored: StoredSettings | None = None,
+    under_way: dict[str, tuple[Scope, float]] | None = None,
+) -> BrokerApp:
+    """Return the ASGI application around the pipeline's ``handle``.
+
+    ``stored`` has the settings that lie behind the barrier; ``under_way`` is kept filled with the requests being served.
+    """
+    return BrokerApp(Edge(handle, book, stored, under_way), book, stored)

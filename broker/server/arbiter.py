@@ -73,6 +73,7 @@ def child_exit(arbiter: BrokerArbiter, worker: Any) -> None:
     """A worker is gone: whatever it committed last may be unannounced, so every cache is made to look again."""
     node = arbiter.app.node
     node.set_connections(worker.index, 0)
+    node.board.watch(worker.index, 0)
     node.bump_all()
 
 

@@ -109,5 +109,9 @@ class ServerLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
         """gunicorn's own details, its hundred settings among them, help nobody here."""
 
 
+FORMATTERS: dict[str, logging.Formatter] = {"standard": _Plain(), "json": _Json()}
+"""How a line is written, by the name of the format."""
+
+
 class _JsonLogger(ServerLogger):
     formatter = _Json()

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from broker.server.nodelock import NodeLock
+from broker.server.noticeboard import Noticeboard
 from broker.server.ratetable import RateTable
 
 __all__ = ["BLOB_LIMIT", "KEY_SIZE", "TENANT_SLOTS", "WORKER_SLOTS", "NodePage", "PageLockError"]
@@ -64,6 +65,7 @@ class NodePage:
         self._lock = NodeLock(2)
         self._slots: dict[str, int] = {}
         self.rates = RateTable()
+        self.board = Noticeboard()
         self.lock_memory = lock_memory
         if lock_memory:
             self.pin()

@@ -30,6 +30,11 @@ class WorkerSetup:
     index: int = 0
     shared: object = None
     reload_hooks: list[ReloadHook] = field(default_factory=list, repr=False)
+    stop_hooks: list[Callable[[], None]] = field(default_factory=list, repr=False)
+
+    def on_stop(self, hook: Callable[[], None]) -> None:
+        """Call ``hook`` (quick) when the worker begins to stop, before it waits for answers that are under way."""
+        self.stop_hooks.append(hook)
 
     def on_reload(self, hook: ReloadHook) -> None:
         """Call ``hook`` (sync or async, on the event loop) at every SIGHUP: reopen files, reread settings."""

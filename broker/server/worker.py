@@ -157,6 +157,8 @@ class BrokerWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
     async def _shutdown(self) -> None:
         """Accept no more, let idle connections go, wait for the rest, then stop the application."""
         self.draining = True
+        for hook in self._setup.stop_hooks:
+            hook()
         for acceptor in self._acceptors:
             acceptor.stop()
         deadline = self.loop.time() + self.cfg.graceful_timeout

@@ -5,10 +5,15 @@ from functools import cache
 from broker.core.system import (
     audit,
     capabilities,
+    cors,
     generate_root,
     history,
+    host,
+    inflight,
     leases,
     locked_users,
+    loggers,
+    monitor,
     mounts,
     namespaces,
     openapi,
@@ -22,6 +27,7 @@ from broker.core.system import (
     status,
     tools,
     ui,
+    ui_headers,
     wrapping,
 )
 from broker.core.system.parts import Parts, SystemBase
@@ -52,6 +58,12 @@ class SystemEngine(SystemBase):
         *openapi.PATHS,
         *tools.PATHS,
         *quotas.PATHS,
+        *cors.PATHS,
+        *ui_headers.PATHS,
+        *loggers.PATHS,
+        *host.PATHS,
+        *inflight.PATHS,
+        *monitor.PATHS,
         *wrapping.PATHS,
     )
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from broker.core.attendance import Attendant
 from broker.core.denials import Denials
 from broker.core.plugins import Catalog
 from broker.core.routing import Registry
@@ -25,6 +26,7 @@ class Parts:
     seal_state: SealState
     seal: Seal
     denials: Denials
+    attendant: Attendant
 
     def runtime(self) -> Runtime:
         """Return the unsealed parts. Raises: Sealed."""
