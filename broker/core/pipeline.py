@@ -318,9 +318,11 @@ class Core:
         if auth is not None and auth.client_token is None:
             limits = limits_of(route.mount, default_ttl=self._default_ttl, max_ttl=self._max_ttl)
             role = login_role(attempt.way.tenant, route, request.data)
-            await mint_login(
+            said = len(context.warnings)
+            response.auth = await mint_login(
                 attempt.way.tenant, attempt.tx, auth, route.mount, context, limits=limits, role=role
             )
+            response.warnings = [*response.warnings, *context.warnings[said:]]
         if response.leased is not None:
             attempt.leased = await enter_lease(
                 attempt.way.tenant,

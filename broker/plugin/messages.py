@@ -45,6 +45,7 @@ class Auth:
     lease_duration: int = 0
     entity_id: str = ""
     orphan: bool = False
+    mfa_requirement: Mapping[str, Any] | None = None
     expires_at: float = 0
     """Unix seconds; ``capped_by`` says which limit made it earlier than asked for: token, role, mount, system or parent."""
     capped_by: str = ""
