@@ -55,7 +55,7 @@ def read_pem(pem: str) -> tuple[x509.Certificate, ...]:
     try:
         found = tuple(x509.load_pem_x509_certificate(block.encode()) for block in blocks)
         _ = [(certificate.extensions, certificate.subject) for certificate in found]
-    except (ValueError, TypeError):
+    except Exception:  # x509's own errors share no base
         raise InvalidRequest("failed to parse certificate") from None
     if not all(strong_key(certificate) for certificate in found):
         raise InvalidRequest(f"certificate: weak key, {WEAK}")

@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from broker.plugin import InvalidRequest, View
+from broker.plugin import Context, InvalidRequest, View
 from broker.plugin.outbound import OutboundFailed, fetch_aside
 
 from .chain import Chain
@@ -25,7 +25,12 @@ from .records import CRLS_OF, Crl, Mark, crl_path, name_hash
 
 PAUSE_SECONDS = 60.0
 LONGEST_SECONDS = 86400.0
+LONG = 64 * 1024
 _PEM = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
+
+
+class NotSupported(Exception):
+    """A list that means something else than "these are revoked"."""
 
 
 class Parsed:
@@ -47,9 +52,9 @@ class Parsed:
                 isinstance(value, x509.IssuingDistributionPoint)
                 and (value.indirect_crl or value.only_contains_attribute_certs)
             ):
-                raise ValueError("delta, indirect and attribute lists are not supported")
+                raise NotSupported("delta, indirect and attribute lists are not supported")
             if extension.critical and not isinstance(value, x509.IssuingDistributionPoint):
-                raise ValueError("critical extension that is not understood")
+                raise NotSupported("critical extension that is not understood")
 
     def signed_by(self, issuer: x509.Certificate) -> bool:
         """Tell whether an authority signed the list. The answer is kept: a list may be long."""
@@ -72,11 +77,13 @@ def parse(der: bytes) -> Parsed:
     """Read a list. Raises: InvalidRequest."""
     try:
         return Parsed(der)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise InvalidRequest(f"failed to parse CRL: {str(error)[:200]}") from None
+    except NotSupported as error:
+        raise InvalidRequest(f"failed to parse CRL: {error}") from None
+    except Exception:  # x509's own errors share no base
+        raise InvalidRequest("failed to parse CRL") from None
 
 
-def from_text(text: bytes, *, url: str = "") -> Crl:
+def from_text(text: bytes, url: str = "") -> Crl:
     """Read a list as PEM, or DER as servers send it. Raises: InvalidRequest."""
     found = _PEM.search(text)
     try:
@@ -87,7 +94,7 @@ def from_text(text: bytes, *, url: str = "") -> Crl:
     return Crl(der=der, issuer=name_hash(parsed.issuer), url=url, valid_until=parsed.valid_until)
 
 
-async def download(url: str) -> Crl:
+async def download(ctx: Context, url: str) -> Crl:
     """Fetch a list. Raises: InvalidRequest for anything but a list."""
     try:
         answer = await fetch_aside("GET", url, headers={"Accept": "*/*"}, max_bytes=MAX_CRL)
@@ -95,7 +102,8 @@ async def download(url: str) -> Crl:
         raise InvalidRequest(f"cannot fetch the CRL: {error}") from None
     if answer.status != 200:
         raise InvalidRequest(f"unexpected response code {answer.status} fetching the CRL")
-    return from_text(answer.body, url=url)
+    found: Crl = await ctx.blocking(from_text, answer.body, url)
+    return found
 
 
 def next_visit(crl: Crl, now: float) -> float:
@@ -127,7 +135,7 @@ def shown(crl: Crl) -> dict[str, Any]:
     return about
 
 
-async def check_chain(storage: View, chain: Chain, behind: Sequence[x509.Certificate], now: float) -> None:
+async def check_chain(ctx: Context, chain: Chain, behind: Sequence[x509.Certificate]) -> None:
     """Ask the lists about every certificate of a chain, leaf first. Raises: Refused.
 
     ``behind`` are further certificates among which the issuer of the last one may be.
@@ -135,17 +143,18 @@ async def check_chain(storage: View, chain: Chain, behind: Sequence[x509.Certifi
     for height, certificate in enumerate(chain):
         issuers = [chain[height + 1]] if height + 1 < len(chain) else [certificate, *behind]
         issuers = [issuer for issuer in issuers if issuer.subject == certificate.issuer]
-        lists = await _lists_of(storage, certificate.issuer)
+        lists = await _lists_of(ctx, certificate.issuer)
         if lists:
-            _ask(lists, certificate, issuers, now)
+            _ask(lists, certificate, issuers, ctx.now)
 
 
-async def _lists_of(storage: View, issuer: x509.Name) -> list[Parsed]:
+async def _lists_of(ctx: Context, issuer: x509.Name) -> list[Parsed]:
     found = []
-    for name in await storage.list(f"{CRLS_OF}{name_hash(issuer)}/"):
-        crl = await storage.load(crl_path(name), Crl)
+    for name in await ctx.storage.list(f"{CRLS_OF}{name_hash(issuer)}/"):
+        crl = await ctx.storage.load(crl_path(name), Crl)
         if crl is not None:
-            found.append(parse(crl.der))
+            # A long one may have to be read first, which is no work for the loop.
+            found.append(parse(crl.der) if len(crl.der) < LONG else await ctx.blocking(parse, crl.der))
     return found
 
 

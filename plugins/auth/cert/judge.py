@@ -42,7 +42,7 @@ async def judge(ctx: Context, name: str, responders: Responders, config: Config)
     try:
         shown = Presented(ctx.connection.client_cert_chain, ctx.now)
         check_leaf(shown.leaf, ctx.now)
-    except (Refused, ValueError, TypeError):
+    except Exception:  # anybody may show anything: what cannot be read is a stranger's
         raise InvalidRequest(STRANGER) from None
     known = False
     async for role, chain, bundle in _candidates(ctx, shown, name):
@@ -51,7 +51,7 @@ async def judge(ctx: Context, name: str, responders: Responders, config: Config)
         if not shown.identity.satisfies(role):
             continue
         try:
-            await crls.check_chain(ctx.storage, chain, behind, ctx.now)
+            await crls.check_chain(ctx, chain, behind)
             if role.ocsp_enabled:
                 issuers = chain[1:2] or behind
                 await responders.check(ctx, role, shown.leaf, issuers, config.ocsp_cache_size)

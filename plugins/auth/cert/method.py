@@ -105,12 +105,12 @@ class CertMethod(AuthMethod):
         """Store a list as given, or fetch it and go on fetching it."""
         name = roles.canonical(args.name)
         if args.crl is not None:
-            crl = crls.from_text(args.crl.encode())
+            crl = await ctx.blocking(crls.from_text, args.crl.encode())
         elif args.url is not None:
             if args.url == "":
                 raise InvalidRequest("empty CRL url")
             split_url(args.url)
-            crl = await crls.download(args.url)
+            crl = await crls.download(ctx, args.url)
         else:
             raise InvalidRequest("one of 'crl' or 'url' must be provided")
         if crl.valid_until and crl.valid_until < ctx.now:
@@ -148,7 +148,7 @@ class CertMethod(AuthMethod):
         if kind != "crl" or crl is None or not crl.url or crl.fetch_at > ctx.now + 1:
             return  # deleted, replaced by one that was uploaded, or fetched again since this was asked for
         try:
-            new = await crls.download(crl.url)
+            new = await crls.download(ctx, crl.url)
         except InvalidRequest:
             again = self._visit_at(ctx, named, crl, ctx.now + crls.PAUSE_SECONDS)
             crls.save(ctx.storage, named, crl, again)

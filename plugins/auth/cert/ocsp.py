@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -128,7 +128,9 @@ async def _answer_of(server: str, question: Question, now: float) -> float:
         _check_signature(response, question, now)
         _check_nonce(response, question.nonce)
         return _judge(response, request, now)
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature):
+    except (NoAnswer, Refused):
+        raise
+    except Exception:  # whatever came, it is no answer; x509's own errors share no base
         raise NoAnswer from None
 
 
