@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -29,6 +28,7 @@ from broker.core.quotas.counting import take_lease
 from broker.core.routing import Router
 from broker.core.settings import CoreSettings
 from broker.core.tenants import Tenant
+from broker.core.tokenview import Located, describe
 from broker.plugin.context import Context, Mount
 from broker.plugin.engine import AuthMethod, Login
 from broker.plugin.errors import InvalidRequest, PermissionDenied
@@ -47,21 +47,6 @@ BAD_ACCESSOR = "1 error occurred:\n\t* invalid accessor\n\n"
 
 RouterOf = Callable[[Tenant, Transaction], Awaitable[Router]]
 """Gives the mounts of a tenant, as a transaction on it sees them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """A token that was found, its tenant, and the transaction to change it in."""
-
-    found: Found
-    tenant: Tenant
-    tx: Transaction
-    own: bool
-
-    async def settle(self) -> None:
-        """Commit a change to a token of a namespace above, which the request's own transaction cannot carry."""
-        if not self.own:
-            await self.tx.commit()
 
 
 def home_of(tenant: Tenant, token: str) -> Tenant | None:
@@ -182,7 +167,10 @@ class TokenService:
         return msgspec.structs.replace(entry, entity_id=entity, bound_cidrs=networks)
 
     async def _announced(self, tx: Transaction, entry: TokenEntry, auth: Auth) -> Auth:
-        """Fill in what the token's entity adds to it."""
+        """Fill in what the token's entity adds to it, and when it dies with an ancestor."""
+        ends = await self._store.horizon(tx, entry)
+        if ends < (entry.expires_at or math.inf):
+            auth.expires_at, auth.capped_by = ends, "parent"
         auth.identity_policies = await by_identity(tx, entry)
         auth.policies = tuple(sorted({*entry.policies, *auth.identity_policies}))
         return auth
@@ -201,10 +189,10 @@ class TokenService:
         located = await self._find(ctx, wanted)
         if located is None or wanted is None:
             raise PermissionDenied("bad token")
-        return await self._describe(located, wanted.reveal(), ctx)
+        return await describe(located, wanted.reveal(), ctx)
 
     async def lookup_accessor(self, ctx: Context, accessor: str) -> Mapping[str, Any]:
-        return await self._describe(await self._by_accessor(ctx, accessor), "", ctx)
+        return await describe(await self._by_accessor(ctx, accessor), "", ctx)
 
     async def _by_accessor(self, ctx: Context, accessor: str) -> Located:
         """Raises: InvalidRequest if the accessor refers to no live token."""
@@ -212,53 +200,6 @@ class TokenService:
         if found is None:
             raise InvalidRequest(BAD_ACCESSOR)
         return Located(found, self._tenant, ctx.transaction, True)
-
-    async def _describe(self, located: Located, token: str, ctx: Context) -> dict[str, Any]:
-        entry = located.found.entry
-        about: dict[str, Any] = {
-            "accessor": entry.accessor,
-            "creation_time": entry.created_at,
-            "creation_ttl": entry.ttl,
-            "display_name": entry.display_name,
-            "entity_id": entry.entity_id,
-            "expire_time": _instant(entry.expires_at),
-            "explicit_max_ttl": entry.explicit_max_ttl,
-            "id": token,
-            "issue_time": entry.issue_time,
-            "meta": entry.meta,
-            "num_uses": entry.num_uses,
-            "orphan": await located.tenant.tokens.is_orphan(located.tx, entry),
-            "path": entry.path,
-            "policies": list(entry.policies),
-            "renewable": entry.renewable,
-            "ttl": max(int(entry.expires_at - ctx.now), 0) if entry.expires_at else 0,
-            "type": entry.type,
-            **await self._ending(located, entry),
-        }
-        if entry.role:
-            about["role"] = entry.role
-        if entry.bound_cidrs:
-            about["bound_cidrs"] = [network.removesuffix("/32") for network in entry.bound_cidrs]
-        policies = await by_identity(located.tx, entry)
-        if policies:
-            about["identity_policies"] = list(policies)
-            about["external_namespace_policies"] = {}
-        if entry.period:
-            about["period"] = entry.period
-        if entry.renewed_at:
-            about["last_renewal"] = _instant(entry.renewed_at)
-            about["last_renewal_time"] = entry.renewed_at
-        if ctx.namespace.path:
-            about["namespace_path"] = ctx.namespace.path
-        return about
-
-    async def _ending(self, located: Located, entry: TokenEntry) -> dict[str, Any]:
-        """Say when a token dies, by itself or with an ancestor, and what made that earlier than was asked for."""
-        ends = await located.tenant.tokens.horizon(located.tx, entry)
-        if ends == math.inf:
-            return {"expires_at": None, "capped_by": ""}
-        by_parent = ends < (entry.expires_at or math.inf)
-        return {"expires_at": _instant(ends), "capped_by": "parent" if by_parent else entry.capped_by}
 
     async def renew(self, ctx: Context, token: Secret[str] | None, increment: timedelta) -> Auth:
         wanted = token if token is not None else ctx.token
@@ -324,7 +265,9 @@ class TokenService:
         if not isinstance(method, AuthMethod):
             return mount, None
         context = engine_context(located.tenant, mount, located.tx, ctx.now)
-        context.connection = ctx.connection  # a certificate's token is renewed over a connection that shows it
+        context.connection = (
+            ctx.connection
+        )  # a certificate's token is renewed over a connection that shows it
         login = Login(entry.alias, entry.policies, entry.meta or {}, entry.internal or {})
         judged = await method.renew_login(context, login)
         for sentence in context.warnings:
@@ -384,7 +327,3 @@ def _is_batch(token: Secret[str] | None) -> bool:
 def _least(*limits: int) -> int:
     """Return the least of some limits, of which zero is none."""
     return min((limit for limit in limits if limit), default=0)
-
-
-def _instant(when: float) -> str | None:
-    return datetime.fromtimestamp(when, UTC).isoformat().replace("+00:00", "Z") if when else None
