@@ -8,6 +8,7 @@ from broker.cli.argvsecret import ask_secret, secret_argument
 from broker.cli.data import Data, parse_data
 from broker.cli.flags import Command, Flag, UsageError
 from broker.cli.invocation import Failure, Invocation
+from broker.cli.mfa import complete
 from broker.cli.output import print_reply
 from broker.cli.tokenfile import store_token
 from broker.client import Reply
@@ -72,7 +73,7 @@ def login(run: Invocation) -> int:
     """Get a token, keep it (unless told not to) and print it."""
     method = (run.given.text("method") or "token").lower()
     with run.doing("authenticating"):
-        reply = _by_token(run) if method == "token" else log_in(run, method)
+        reply = _by_token(run) if method == "token" else complete(run, log_in(run, method))
     if reply.wrap_info:
         return print_reply(run, reply)
     auth = reply.auth or {}
@@ -191,6 +192,11 @@ LOGIN = Command(
         Flag(
             "method",
             'Auth method: "token" (default), "userpass", "approle", "jwt", "oidc", "cert", or another type.',
+        ),
+        Flag(
+            "mfa",
+            "A code, or METHOD:CODE, for a login that needs a second proof; asked for if left out.",
+            "texts",
         ),
         Flag("no-print", "Print nothing.", "switch"),
         Flag("no-store", "Do not keep the token.", "switch"),
