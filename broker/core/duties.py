@@ -125,6 +125,13 @@ class Duties:
             return True
         if due.kind == ending.KIND:
             return await ending.step(tx, due.name)
+        if due.kind == ending.NAMESPACE:
+            return await ending.step_namespace(
+                self._tenants, self._revoker, tenant, tx, due.name, self._clock()
+            )
+        if due.kind == sweeps.TIDY:
+            await sweeps.tidy(tx, due.name, self._clock())
+            return True
         if due.kind == "adopt":
             router = await self._tenants.router(tenant, tx)
             mount = next((mount for mount in router.table.mounts if mount.uuid == due.name), None)

@@ -1,18 +1,23 @@
-"""The end of a mount: everybody it let in and everything it handed out goes first, what it stored goes last."""
+"""The end of a mount, and of a namespace: what was handed out there goes first, what was stored goes last."""
+
+import msgspec
 
 from broker.access.records import DueEntry
 from broker.access.tokens import due_path
 from broker.core import sweeps
-from broker.core.records import ENDED_MOUNTS, EndedMount
+from broker.core.records import ENDED_MOUNTS, NAMESPACES, EndedMount, NamespaceRecord
+from broker.core.revoker import Revoker
 from broker.core.routing import storage_prefix
 from broker.core.system.mount_table import erase_data
-from broker.core.tenants import Tenant
+from broker.core.tenants import Tenant, Tenants
 from broker.leases import layout
 from broker.leases.records import Sweep
 from broker.plugin.context import Mount
 from broker.storage.transaction import Transaction
 
 KIND = "mount"
+NAMESPACE = "namespace"
+STEPS = 20
 AT_ONCE = 200
 """Tokens of an auth method that are revoked with the request that disables it; the steward goes on with the rest."""
 
@@ -42,3 +47,60 @@ async def step(tx: Transaction, uuid: str) -> bool:
         return False
     tx.delete(ENDED_MOUNTS + uuid)
     return True
+
+
+async def end_namespace(
+    tenants: Tenants, tenant: Tenant, tx: Transaction, record: NamespaceRecord, now: float
+) -> None:
+    """Take a namespace out of service in ``tx``, which is on its parent's store; at once if nothing is leased there."""
+    below = await tenant.store.begin()
+    if await below.list(layout.BY_MOUNT, limit=1):
+        tx.save(NAMESPACES + record.name, msgspec.structs.replace(record, tainted=True))
+        tx.save(due_path(now, NAMESPACE, record.name), DueEntry(NAMESPACE, record.name))
+    else:
+        _forget(tenants, tx, record, now)
+
+
+async def step_namespace(
+    tenants: Tenants, revoker: Revoker, parent: Tenant, tx: Transaction, name: str, now: float
+) -> bool:
+    """Take one bounded step in ending a namespace that had leases. Returns whether it is gone.
+
+    Leases that resist keep it: its record shows it as tainted, and they are tried on and on.
+    """
+    record = await tx.load(NAMESPACES + name, NamespaceRecord)
+    if record is None or not record.tainted:
+        return True
+    tenant = await tenants.open(parent, record)
+    own = await tenant.store.begin()
+    mounts = [folder.rstrip("/") for folder in await own.list(layout.BY_MOUNT)]
+    for mount in mounts:
+        await _queue_all(tenant, mount, now)
+        revoker.drains.wake(tenant, mount)
+    if mounts:
+        return False
+    _forget(tenants, tx, record, now)
+    return True
+
+
+async def _queue_all(tenant: Tenant, mount: str, now: float) -> None:
+    """Queue what is leased at a mount and not on its way already, as much as one step may."""
+    sweep: Sweep | None = Sweep("", until=now, mount=mount, after=_now(now))
+    for _ in range(STEPS):
+        if sweep is None:
+            return
+        own = await tenant.store.begin()
+        sweep, _queued = await sweeps.step(tenant, own, sweep, now, limit=AT_ONCE)
+        await own.commit()
+
+
+def _now(now: float) -> str:
+    """Return what separates, in a mount's due index, what is due already from what is not."""
+    return f"{int(now * 1000):016d}~"
+
+
+def _forget(tenants: Tenants, tx: Transaction, record: NamespaceRecord, now: float) -> None:
+    # The record holds the tenant's secret: with it gone, nothing the tenant wrote opens again.
+    tx.delete(NAMESPACES + record.name)
+    tx.save(due_path(now, "tenant", record.uuid), DueEntry("tenant", record.uuid))
+    tx.on_commit(lambda: tenants.forget_one(record.uuid))

@@ -20,6 +20,8 @@ from broker.storage.transaction import Transaction
 log = logging.getLogger("broker.leases")
 
 KIND = "sweep"
+TIDY = "tidy-leases"
+TIDIED = 200
 STEP = 50
 """Leases in one transaction: short enough that requests of the same worker do not notice."""
 PAUSE = 1.0
@@ -66,6 +68,29 @@ def put(tx: Transaction, sweep: Sweep, now: float) -> None:
     name = base62(16)
     tx.save(layout.SWEEP + name, sweep)
     tx.save(due_path(now, KIND, name), DueEntry(KIND, name))
+
+
+async def tidy(tx: Transaction, after: str, now: float) -> None:
+    """Take one bounded step through the leases behind ``after``, and enter the next one as due.
+
+    Sees to it that every lease has its place in the due index, and every token's mark its token. Nothing should lack
+    these, so it costs only reads.
+    """
+    names = await tx.scan(LEASE, after=after, limit=TIDIED)
+    for name in names:
+        key = layout.lease_key(name)
+        named = TOKEN_LEASE.fullmatch(name)
+        if named is not None:
+            if await tx.load(ID + named[2], TokenEntry) is None:
+                tx.delete(layout.ROOM + key)
+            continue
+        entry = await tx.load(layout.ROOM + key, LeaseEntry)
+        if entry is not None:
+            row = layout.by_mount(entry.mount) + layout.due_name(entry.due, key)
+            if await tx.get(row) is None:
+                layout.enter(tx, key, entry)
+    if len(names) == TIDIED:
+        tx.save(due_path(now, TIDY, names[-1]), DueEntry(TIDY, names[-1]))
 
 
 class Sweeps:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from broker.access.records import DueEntry, TokenEntry
 from broker.access.tokens import LEASE, due_path, lease_path
 from broker.core.records import MOUNTS, MountTable
-from broker.core.sweeps import TOKEN_LEASE
+from broker.core.sweeps import TIDY, TOKEN_LEASE
 from broker.core.system.parts import SystemBase
 from broker.core.system.policies import Page
 from broker.leases import layout
@@ -24,7 +24,6 @@ from broker.plugin.paths import Operation, Path
 
 MAX_ID = 2048
 MAX_SHOWN = 10_000
-TIDY = "tidy-leases"
 NO_ID = "lease_id must be specified"
 
 

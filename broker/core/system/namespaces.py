@@ -11,9 +11,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from broker.access.records import DueEntry
-from broker.access.tokens import due_path
 from broker.core.birth import prepare_tenant
+from broker.core.ending import end_namespace
 from broker.core.records import MOUNTS, NAMESPACES, MountTable, NamespaceRecord
 from broker.core.system.parts import SystemBase
 from broker.core.system.policies import Page, page
@@ -129,7 +128,10 @@ async def change(system: SystemBase, ctx: Context, args: Change) -> dict[str, An
 
 
 async def delete(system: SystemBase, ctx: Context, args: Named) -> Response | dict[str, Any]:
-    """Take a namespace out of service at once; its store and key are destroyed behind the answer."""
+    """Take a namespace out of service at once; its store and key are destroyed behind the answer.
+
+    What is leased there is revoked first, for only its store knows how.
+    """
     record = await _load(ctx, args.path)
     if record is None:
         return Response(warnings=["requested namespace does not exist"])
@@ -138,10 +140,8 @@ async def delete(system: SystemBase, ctx: Context, args: Named) -> Response | di
     below = await tenant.store.begin()
     if await below.list(NAMESPACES, limit=1):
         raise InvalidRequest("unable to delete namespace containing child namespaces")
-    # The record holds the tenant's secret: with it gone, nothing the tenant wrote opens again.
-    ctx.transaction.delete(NAMESPACES + record.name)
-    ctx.transaction.save(due_path(ctx.now, "tenant", record.uuid), DueEntry("tenant", record.uuid))
-    ctx.transaction.on_commit(lambda: tenants.forget_one(record.uuid))
+    if not record.tainted:
+        await end_namespace(tenants, tenant, ctx.transaction, record, ctx.now)
     return {"status": "in-progress"}
 
 
