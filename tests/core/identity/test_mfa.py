@@ -117,7 +117,7 @@ def test_a_code_in_the_login_itself_saves_the_second_request(guarded, word):
 
 
 def test_a_code_works_once_wherever_it_is_shown(guarded):
-    more = {"max_validation_attempts": 20}
+    more = {"issuer": "Acme", "period": 3600, "max_validation_attempts": 20}
     guarded.people.done("POST", f"identity/mfa/method/totp/{guarded.method}", more)
     _, entity = guarded.people.person("ann")
     phone = guarded.enrol(entity)
@@ -156,7 +156,8 @@ def test_of_many_at_once_with_one_code_exactly_one_gets_in(node, word):
 
 
 def test_wrong_codes_are_few_before_all_codes_are_refused(guarded):
-    guarded.people.done("POST", f"identity/mfa/method/totp/{guarded.method}", {"max_validation_attempts": 2})
+    more = {"issuer": "Acme", "period": 3600, "max_validation_attempts": 2}
+    guarded.people.done("POST", f"identity/mfa/method/totp/{guarded.method}", more)
     _, entity = guarded.people.person("ann")
     phone = guarded.enrol(entity)
     guarded.enforce()
