@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from broker.access.base62 import base62
 from broker.access.batch import PREFIX as BATCH_PREFIX
 from broker.access.batch import BatchTokens
 from broker.access.permits import release
@@ -31,7 +32,6 @@ from broker.plugin.messages import Auth
 from broker.plugin.secret import Secret
 from broker.storage.transaction import Transaction
 
-BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ID = "sys/token/id/"
 ACCESSOR = "sys/token/accessor/"
 CHILD = "sys/token/child/"
@@ -42,11 +42,6 @@ LEASES = "sys/token/leases/"
 TOKEN_LEASE = b'{"v":1}'
 MAX_DEPTH = 64
 """Ancestors a token may have; deeper chains are refused at creation."""
-
-
-def base62(length: int) -> str:
-    """Return random base62 text from the kernel's generator."""
-    return "".join(secrets.choice(BASE62) for _ in range(length))
 
 
 def due_path(when: float, kind: str, name: str) -> str:
