@@ -19,6 +19,7 @@ import math
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import msgspec
 
@@ -280,8 +281,12 @@ def _lives(entry: TokenEntry, now: float) -> bool:
 
 def issue_time(now: float) -> str:
     """Return ``now`` as RFC 3339 with nanoseconds, as tokens carry it."""
-    whole = datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{whole}.{int((now % 1) * 1e9):09d}Z"
+    return f"{_to_the_second(int(now))}.{int((now % 1) * 1e9):09d}Z"
+
+
+@lru_cache(maxsize=64)
+def _to_the_second(now: int) -> str:
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 @dataclass(frozen=True, slots=True)

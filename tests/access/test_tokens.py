@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from broker.access.base62 import ALPHABET as BASE62
 from broker.access.records import TokenEntry
-from broker.access.tokens import BASE62, Limits, base62, grant, short_duration, whole_seconds
+from broker.access.tokens import Limits, base62, grant, short_duration, whole_seconds
 from broker.plugin.errors import InvalidRequest
 from broker.storage.errors import TransactionConflict
 from tests.access.conftest import Tokens
