@@ -42,6 +42,7 @@ BY_STEP: dict[str, str] = {
     "shares-are-mnemonics": "Unseal key shares are SLIP-39; `keys` and `keys_base64` carry them as bytes, `keys_mnemonic` as words.",
     "strict-json": "JSON is read strictly: doubled keys, bad UTF-8, numbers beyond a float and depth over 100 are refused.",
     "strict-paths": "A path must be UTF-8; other bytes are refused with 400.",
+    "signature-first": "A login by JWT verifies the token before it looks at the role, so that a stranger learns nothing of roles; OpenBao judges the caller's address first.",
     "stricter-input": "Values that mean nothing (negative counts and durations, a null secret) are refused with 400; OpenBao stores them.",
     "token-length": "A generated root token, and so its one-time password, has Vault's length of 28, not 26.",
     "unknown-names-lock-too": "Failed logins lock out a name that does not exist like one that does, so that a stranger cannot tell them apart.",

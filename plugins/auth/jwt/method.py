@@ -94,7 +94,10 @@ class JwtMethod(AuthMethod):
 
     async def list_roles(self, ctx: Context, args: p.Page) -> dict[str, Any]:
         """Return the names of all roles."""
-        return {"keys": list(await ctx.storage.list(ROLE, after=args.after, limit=args.limit))}
+        names = list(await ctx.storage.list(ROLE, after=folded(args.after), limit=args.limit))
+        if not names and not args.after:
+            raise NotFound
+        return {"keys": names}
 
     async def role(self, ctx: Context, name: str) -> Role | None:
         """Return a role by its name in lower case, if there is one."""
