@@ -284,9 +284,7 @@ def issue_time(now: float) -> str:
     return f"{_to_the_second(int(now))}.{int((now % 1) * 1e9):09d}Z"
 
 
-@lru_cache(maxsize=64)
-def _to_the_second(now: int) -> str:
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+_to_the_second = lru_cache(64)(lambda now: datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S"))
 
 
 @dataclass(frozen=True, slots=True)
