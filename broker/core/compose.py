@@ -20,6 +20,7 @@ from broker.core.denials import Denials
 from broker.core.devices import Devices
 from broker.core.identity.engine import IdentityEngine
 from broker.core.leasehold import Leasehold
+from broker.core.loginends import LoginService
 from broker.core.passwords import PasswordService
 from broker.core.pipeline import ROOT_NAMESPACE, Core
 from broker.core.plugins import Catalog, builtin_version, load_catalog
@@ -168,6 +169,7 @@ class Application:
             "passwords": PasswordService(tenant, os.urandom),
             "tokens": TokenService(tenant, self.settings, self._router_of),
             "lockout": lockout.LockoutService(tenant, self.settings),
+            "logins": LoginService(tenant),
         }
         return kind.build(mount, **{name: services[name] for name in kind.needs})
 

@@ -75,7 +75,7 @@ async def mint_login(
     entry = TokenEntry(
         accessor="" if batch else tenant.tokens.new_accessor(),
         policies=policies,
-        path=mount.prefix + at,
+        path=f"{mount.prefix}{at}/{auth.below}" if auth.below else mount.prefix + at,
         created_at=int(context.now),
         display_name=auth.display_name,
         meta=dict(auth.metadata) or None,

@@ -37,6 +37,9 @@ class Auth:
     no_default_policy: bool = False
     bound_cidrs: tuple[str, ...] = ()
     strictly_bind_ip: bool = False
+    below: str = ""
+    """A folder below the login's path for the token's lease to stand in: a method that names one per key can end all
+    logins with that key (service ``logins``), and so can an operator, by prefix."""
     # Filled by the token store:
     client_token: Secret[str] | None = None
     accessor: str = ""

@@ -80,6 +80,17 @@ class Passwords(Protocol):
         """Return a password as the policy of this name says. Raises: InvalidRequest if there is no such policy."""
 
 
+class Logins(Protocol):
+    """Ends the tokens of logins at the request's mount (service ``logins``)."""
+
+    async def end(self, ctx: Context, path: str) -> None:
+        """Revoke every token whose login stands below ``path`` (see ``Auth.below``), with the request's transaction.
+
+        Where they are many, the first go at once and the steward goes on with the rest. Batch tokens are stored nowhere
+        and stay. What keeps new logins out is for the method to store in the same transaction.
+        """
+
+
 class Tokens(Protocol):
     """The token store of the request's tenant (service ``tokens``).
 

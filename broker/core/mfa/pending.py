@@ -36,6 +36,7 @@ _PLAIN = (
     "alias_metadata",
     "no_default_policy",
     "strictly_bind_ip",
+    "below",
 )
 """What an auth method says of a login: all that minting its token needs."""
 

@@ -14,5 +14,10 @@ __all__ = ["PATHS", "ApiKeyMethod", "register_auth_methods"]
 def register_auth_methods() -> Sequence[AuthMethodType]:
     """Offer keys with an expiry, an allow-list, and a rotation with an overlap."""
     return [
-        AuthMethodType("apikey", build=ApiKeyMethod, summary="API keys for clients that know no other way.")
+        AuthMethodType(
+            "apikey",
+            build=ApiKeyMethod,
+            summary="API keys for clients that know no other way.",
+            needs=("logins",),
+        )
     ]

@@ -14,10 +14,12 @@ from broker.plugin import (
     Context,
     InvalidRequest,
     Login,
+    Mount,
     NotFound,
     PermissionDenied,
     TokenSettings,
 )
+from broker.plugin.services import Logins
 
 from . import arguments as take
 from .keys import hash_of, id_in, new_id, new_key
@@ -34,6 +36,10 @@ MAX_GRACE = timedelta(days=90)
 
 class ApiKeyMethod(AuthMethod):
     """Keys of one mount."""
+
+    def __init__(self, mount: Mount, *, logins: Logins) -> None:
+        super().__init__(mount)
+        self._logins = logins
 
     # Operators
 
@@ -109,24 +115,30 @@ class ApiKeyMethod(AuthMethod):
         ends_at = ctx.now + args.grace_period.total_seconds()
         kept = (msgspec.structs.replace(current, ends_at=ends_at),) if args.grace_period else ()
         rotated = msgspec.structs.replace(record, versions=(*kept, following), updated_at=ctx.now)
+        await self._end(ctx, args.id, record, kept=rotated.versions)
         self._save(ctx, args.id, rotated)
         return made(args.id, rotated, key, ctx.now)
 
     async def retire(self, ctx: Context, args: take.OneKey) -> None:
-        """End the grace period of a rotation now."""
+        """End the grace period of a rotation now, and the tokens of the version before."""
         record = await self._living(ctx, args.id)
         current = record.live(ctx.now)[-1]
         retired = msgspec.structs.replace(record, versions=(current,), updated_at=ctx.now)
+        await self._end(ctx, args.id, record, kept=retired.versions)
         self._save(ctx, args.id, retired)
 
     async def revoke(self, ctx: Context, args: take.OneKey) -> None:
-        """End a key at once. It stays listed as revoked for a while."""
+        """End a key and its tokens at once. It stays listed as revoked for a while."""
         record = await self._known(ctx, args.id)
         if not record.revoked_at:
+            await self._logins.end(ctx, f"login/{args.id}")
             self._save(ctx, args.id, msgspec.structs.replace(record, versions=(), revoked_at=ctx.now))
 
     async def delete(self, ctx: Context, args: take.OneKey) -> None:
-        """End a key at once and forget it."""
+        """End a key and its tokens at once, and forget it."""
+        if await ctx.storage.load(KEY + args.id, ApiKey) is None:
+            return
+        await self._logins.end(ctx, f"login/{args.id}")
         ctx.storage.delete(KEY + args.id)
         ctx.storage.delete(USED + args.id)
 
@@ -158,7 +170,8 @@ class ApiKeyMethod(AuthMethod):
         auth = record.tokens.auth(
             alias=found,
             alias_metadata={"name": record.name},
-            display_name=f"{self.mount.path.rstrip('/')}-{record.name}",
+            display_name=record.name,
+            below=_folder(found, version),
             metadata={**record.metadata, "key_id": found, "key_name": record.name},
             internal={
                 "key": found,
@@ -205,7 +218,7 @@ class ApiKeyMethod(AuthMethod):
     # The steward
 
     async def wake(self, ctx: Context, name: str) -> None:
-        """Drop what is over of a key: versions whose grace has ended, all of a dead one, in the end its record."""
+        """Drop what is over of a key, tokens included: versions whose grace has ended, all of a dead one, its record."""
         record = await ctx.storage.load(KEY + name, ApiKey)
         if record is None:
             ctx.storage.delete(USED + name)
@@ -217,9 +230,17 @@ class ApiKeyMethod(AuthMethod):
             return
         kept = record.live(ctx.now)
         if kept != record.versions or died_at:
+            await self._end(ctx, name, record, kept=kept)
             self._save(ctx, name, msgspec.structs.replace(record, versions=kept))
 
     # Helpers
+
+    async def _end(self, ctx: Context, found: str, record: ApiKey, *, kept: tuple[Version, ...]) -> None:
+        """End the tokens of the versions that go."""
+        staying = {version.number for version in kept}
+        for version in record.versions:
+            if version.number not in staying:
+                await self._logins.end(ctx, _folder(found, version, "login/"))
 
     def _save(self, ctx: Context, found: str, record: ApiKey) -> None:
         """Store a key and ask to be woken when something of it ends."""
@@ -256,6 +277,11 @@ class ApiKeyMethod(AuthMethod):
 
 _NOTHING = ApiKey("", 0, (Version(0, NO_ONE, "", 0),))
 """Compared with where there is no key, so that the work is the same."""
+
+
+def _folder(found: str, version: Version, at: str = "") -> str:
+    """Return where the logins of one version stand: below ``login/`` and the key's id, which ends them all."""
+    return f"{at}{found}/v{version.number}"
 
 
 def _name(given: str) -> str:

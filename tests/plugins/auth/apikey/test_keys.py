@@ -2,13 +2,11 @@ import re
 from datetime import timedelta
 
 import pytest
-from broker_plugins.auth.apikey import ApiKeyMethod
 from broker_plugins.auth.apikey.keys import id_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.plugin import Conflict, InvalidRequest, Login, NotFound, PermissionDenied
-from broker.plugin.testing.engine import EngineHarness
 
 SHAPE = r"bk_[0-9a-z]{16}_[0-9A-Za-z]{43}"
 
@@ -310,10 +308,10 @@ async def test_an_unknown_key_is_not_found(kit):
     await kit.delete("keys/x")
 
 
-async def test_two_mounts_hash_the_same_key_differently(kit):
+async def test_two_mounts_hash_the_same_key_differently(kit, new_kit):
     from broker_plugins.auth.apikey.keys import hash_of
 
-    other = EngineHarness(ApiKeyMethod)
+    other = new_kit()
     other._random.seed(1)
     key = (await kit.update("keys", name="a"))["api_key"]
     await other.update("keys", name="b")
@@ -325,3 +323,31 @@ async def test_two_mounts_hash_the_same_key_differently(kit):
 @settings(max_examples=100)
 def test_only_the_exact_shape_names_an_id(text):
     assert bool(id_in(text)) == bool(re.fullmatch(SHAPE, text, re.ASCII))
+
+
+async def test_tokens_end_with_the_version_of_the_key_that_made_them(kit):
+    made = await kit.update("keys", name="a")
+    key = made["id"]
+    assert (await login(kit, made["api_key"])).below == f"{key}/v1"
+    await kit.update(f"keys/{key}/rotate", grace_period="1h")
+    assert kit.ended == []
+    kit.clock.advance(3601)
+    await kit.wake_due()
+    assert kit.ended == [f"login/{key}/v1"]
+    await kit.update(f"keys/{key}/rotate", grace_period=0)
+    assert kit.ended.pop() == f"login/{key}/v2"
+    await kit.update(f"keys/{key}/rotate", grace_period="1h")
+    await kit.update(f"keys/{key}/retire")
+    assert kit.ended.pop() == f"login/{key}/v3"
+    await kit.update(f"keys/{key}/revoke")
+    assert kit.ended.pop() == f"login/{key}"
+    await kit.delete(f"keys/{key}")
+    assert kit.ended.pop() == f"login/{key}"
+
+
+async def test_tokens_end_when_a_key_expires_sooner_than_they_were_told(kit):
+    made = await kit.update("keys", name="a")
+    await kit.update(f"keys/{made['id']}", expires_in="1m")
+    kit.clock.advance(61)
+    await kit.wake_due()
+    assert kit.ended == [f"login/{made['id']}/v1"]

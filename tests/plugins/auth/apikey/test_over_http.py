@@ -44,13 +44,67 @@ def test_every_failure_answers_403_in_the_same_bytes(api):
     assert answers == {(403, b'{"errors":["invalid API key"]}\n')}
 
 
-def test_a_renewal_ends_with_the_key(api):
-    made = api.data("POST", "auth/apikey/keys", {"name": "web", "token_ttl": "5m"})
-    login = api.ask("POST", "auth/apikey/login", {"api_key": made["api_key"]}, token="").body["auth"]
-    token = login["client_token"]
-    assert api.ask("POST", "auth/token/renew-self", {}, token=token).status == 200
+def logged_in(api, key):
+    return api.ask("POST", "auth/apikey/login", {"api_key": key}, token="").body["auth"]["client_token"]
+
+
+def lives(api, token):
+    return api.ask("GET", "auth/token/lookup-self", token=token).status == 200
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/revoke"), ("DELETE", "")])
+def test_tokens_end_with_their_key_at_once(api, method, path):
+    made, other = (api.data("POST", "auth/apikey/keys", {"name": "web"}) for _ in range(2))
+    tokens = [logged_in(api, made["api_key"]) for _ in range(3)]
+    spared = logged_in(api, other["api_key"])
+    child = api.ask("POST", "auth/token/create", {}, token=tokens[0])
+    assert child.status == 403  # the default policy makes no children
+    assert all(lives(api, token) for token in tokens)
+    api.done(method, f"auth/apikey/keys/{made['id']}{path}")
+    assert not any(lives(api, token) for token in tokens)
+    assert lives(api, spared)
+
+
+def test_an_operator_ends_the_tokens_of_a_key_and_leaves_the_key(api):
+    made = api.data("POST", "auth/apikey/keys", {"name": "web"})
+    token = logged_in(api, made["api_key"])
+    api.done("POST", f"sys/leases/revoke-prefix/auth/apikey/login/{made['id']}")
+    eventually(lambda: not lives(api, token))
+    assert lives(api, logged_in(api, made["api_key"]))
+
+
+def test_hundreds_of_tokens_end_with_their_key(api):
+    made = api.data("POST", "auth/apikey/keys", {"name": "busy"})
+    tokens = [logged_in(api, made["api_key"]) for _ in range(230)]
     api.done("POST", f"auth/apikey/keys/{made['id']}/revoke")
-    assert api.ask("POST", "auth/token/renew-self", {}, token=token).status in (400, 403)
+    eventually(lambda: not any(lives(api, token) for token in (tokens[0], tokens[-1], *tokens[::20])))
+
+
+def test_an_emergency_rotation_ends_the_tokens_of_the_version_before(api):
+    made = api.data("POST", "auth/apikey/keys", {"name": "leaked"})
+    token = logged_in(api, made["api_key"])
+    path = f"auth/apikey/keys/{made['id']}/rotate"
+    second = api.data("POST", path, {"grace_period": "1h"})
+    assert lives(api, token)
+    newer = logged_in(api, second["api_key"])
+    api.done("POST", f"auth/apikey/keys/{made['id']}/retire")
+    assert (lives(api, token), lives(api, newer)) == (False, True)
+    api.done("POST", path, {"grace_period": 0})
+    assert not lives(api, newer)
+
+
+def test_logins_that_race_with_a_revocation_leave_no_token_alive(api):
+    for _ in range(5):
+        made = api.data("POST", "auth/apikey/keys", {"name": "raced"})
+
+        def one(own, number, made=made):
+            if number == 6:
+                return own.ask("POST", f"auth/apikey/keys/{made['id']}/revoke", {})
+            return own.ask("POST", "auth/apikey/login", {"api_key": made["api_key"]}, token="")
+
+        replies = at_once(api, 16, one)
+        tokens = [reply.body["auth"]["client_token"] for reply in replies if reply.status == 200]
+        eventually(lambda tokens=tokens: not any(lives(api, token) for token in tokens))
 
 
 def test_a_token_dies_with_its_key_in_real_seconds(api):
