@@ -62,6 +62,8 @@ class KubernetesMethod(AuthMethod):
                 raise InvalidRequest(
                     "kubernetes_ca_cert must be given: Broker does not run in a pod that has one"
                 )
+        if not args.kubernetes_ca_cert.isascii():
+            raise InvalidRequest("kubernetes_ca_cert: expected PEM")
         check_ca(args.kubernetes_ca_cert)
         keys = tuple(pem.strip() for pem in args.pem_keys or ())
         read_keys(keys)
@@ -117,7 +119,9 @@ class KubernetesMethod(AuthMethod):
             raise InvalidRequest("missing role")
         if not args.jwt:
             raise InvalidRequest("missing jwt")
-        role = await ctx.storage.load(role_path(args.role), Role) if _NAME.fullmatch(args.role) else None
+        if not _NAME.fullmatch(args.role):
+            raise InvalidRequest("invalid role name")
+        role = await ctx.storage.load(role_path(args.role), Role)
         if role is None:
             raise InvalidRequest(f'invalid role name "{args.role}"')
         role.tokens.check_source(ctx.connection.remote_address)

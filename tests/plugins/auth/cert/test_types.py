@@ -1,0 +1,58 @@
+"""Every field takes any JSON value thrown at it, and no error repeats one."""
+
+from contextlib import suppress
+
+import pytest
+from broker_plugins.auth.cert import CertMethod
+
+from broker.plugin import BrokerError
+
+from .authority import authority
+
+METHOD = CertMethod
+MARK = "EcHo"
+COMPLETE = {"certs/{name}": {"certificate": authority().pem}}
+
+
+VALUES = (
+    None,
+    True,
+    1,
+    -1,
+    1.5,
+    10**30,
+    "",
+    MARK,
+    f"{MARK}\n\0\u202e",
+    [],
+    [[]],
+    [MARK, 1],
+    [f"{MARK}:x"],
+    {},
+    {MARK: {MARK: [MARK]}},
+    MARK * 5_000,
+)
+REPEATED = ("token_bound_cidrs", "bound_cidrs", "token_type")
+"""Fields of all methods whose errors repeat what was sent, as clients of Vault expect."""
+
+FIELDS = [
+    (row.template, verb, field.name)
+    for row in METHOD.PATHS
+    for verb, operation in row.operations.items()
+    for field in operation.inputs
+    if field.name not in row.parameters
+]
+
+
+@pytest.mark.parametrize(("template", "verb", "field"), FIELDS)
+async def test_every_field_takes_any_value_and_echoes_none(kit, template, verb, field):
+    path = template.replace("{name}", "app")
+    for value in VALUES:
+        said = ""
+        with suppress(BrokerError):
+            try:
+                await kit.call(verb, path, {**COMPLETE.get(template, {}), field: value})
+            except BrokerError as refusal:
+                said = str(refusal)
+                raise
+        assert MARK not in said or field in REPEATED, (field, value)
