@@ -16,6 +16,8 @@ def api(broker_dev) -> Iterator[Api]:
     made = Api(broker_dev)
     made.ask("POST", "sys/auth/apikey", {"type": "apikey"})
     yield made
+    for path in ("apikey", "apikey2"):
+        made.done("DELETE", f"sys/auth/{path}")
     made.close()
 
 
