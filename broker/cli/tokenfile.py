@@ -1,4 +1,4 @@
-"""The token that ``broker login`` keeps: ``~/.vault-token``, shared with Vault's own command line."""
+"""The token that ``broker login`` keeps: ``~/.vault-token``, shared with Vault's own command line, or the user's helper."""
 
 import os
 import tempfile
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from broker.cli.tokenhelper import ask_helper, find_helper, tell_helper
 from broker.plugin.secret import Secret
 
 
@@ -17,7 +18,10 @@ def token_path(environ: Mapping[str, str]) -> Path:
 
 
 def load_token(environ: Mapping[str, str]) -> Secret[str] | None:
-    """The kept token, if there is one."""
+    """The kept token, if there is one. Raises: ConfigError if the user's token helper fails."""
+    helper = find_helper(environ)
+    if helper is not None:
+        return ask_helper(helper, environ)
     try:
         text = token_path(environ).read_text("ascii", "replace").strip()
     except (FileNotFoundError, NotADirectoryError):
@@ -26,7 +30,14 @@ def load_token(environ: Mapping[str, str]) -> Secret[str] | None:
 
 
 def store_token(token: Secret[str], environ: Mapping[str, str]) -> Path:
-    """Keep a token, readable by its owner only, and return where. Replaces the file, never writes through a link."""
+    """Keep a token, readable by its owner only, and return where. Replaces the file, never writes through a link.
+
+    With a token helper it is the helper that keeps it. Raises: ConfigError if that fails.
+    """
+    helper = find_helper(environ)
+    if helper is not None:
+        tell_helper(helper, token, environ)
+        return Path(helper)
     path = token_path(environ)
     write_private(path, token.reveal())
     return path

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures.servers import BIN, clean_environment
-from tests.peer.compare import MATCHED_BY_CLIENTS, differences, masked
+from tests.peer.compare import MATCHED_BY_CLIENTS, OWN_KEYS, differences, masked
 from tests.peer.script import fill, pick
 
 # Rows of the tables whose values are a server's own.
@@ -141,6 +141,8 @@ def _plain(text: str, ignore: tuple[str, ...]) -> list[str]:
     """The output's lines, masked, without what depends on the width of a value."""
     lines = []
     for raw in ANSI.sub("", text).splitlines():
+        if raw.startswith(tuple(OWN_KEYS)):
+            continue
         if raw.startswith(("Commit Date", "Build Date", "Waiting for terminal status")):
             continue  # the last: how often the command had to ask, which depends on the machine's load
         if raw.startswith("* ") and not MATCHED_BY_CLIENTS.search(raw):

@@ -190,6 +190,9 @@ def test_tokens(bao_cli):
     )
 
 
+TIMES = ("wrapping_token_creation_time", "wrapped_accessor")
+
+
 def test_wrapping(bao_cli):
     bao_cli.run(
         run("write", "cubbyhole/${m}", "a=1"),
@@ -204,6 +207,54 @@ def test_wrapping(bao_cli):
         ),
         run("unwrap", "${w}"),
         run("unwrap", "${w}", code=2),
+    )
+
+
+def test_wrapping_a_token_and_unwrapping_as_it(bao_cli):
+    bao_cli.run(
+        run("token", "create", "-policy=default", "-ttl=1h", "-wrap-ttl=5m", ignore=TIMES),
+        run("token", "create", "-policy=default", "-wrap-ttl=5m", "-field=wrapping_token", output=False),
+        run(
+            "token",
+            "create",
+            "-policy=default",
+            "-ttl=1h",
+            "-wrap-ttl=5m",
+            "-format=json",
+            save={"w": "wrap_info.token"},
+            ignore=("request_id",),
+        ),
+        run("unwrap", "-format=json", "${w}", save={"app": "auth.client_token"}),
+        run("unwrap", "${w}", code=2),
+        run("token", "lookup", "${app}", ignore=("expire_time", "issue_time")),
+        run("write", "-wrap-ttl=1m", "-force", "sys/wrapping/wrap", ignore=TIMES),
+        run("write", "sys/wrapping/unwrap", "token=nothing", code=2),
+    )
+
+
+def test_token_roles_and_batch_tokens(bao_cli):
+    bao_cli.run(
+        run("write", "auth/token/roles/${m}", "allowed_policies=default", "orphan=true", "token_period=1h"),
+        run("read", "auth/token/roles/${m}"),
+        run("token", "create", "-role=${m}", "-format=json", save={"app": "auth.client_token"}),
+        run("token", "lookup", "${app}", ignore=("expire_time", "issue_time")),
+        run("token", "renew", "${app}"),
+        run("token", "create", "-role=${m}", "-policy=other", code=2),
+        run("token", "create", "-role=${m}", "-type=batch"),
+        run("delete", "auth/token/roles/${m}"),
+        run("token", "create", "-role=${m}", code=2),
+        run("token", "create", "-type=batch", "-policy=default", "-ttl=30m"),
+        run(
+            "token",
+            "create",
+            "-type=batch",
+            "-policy=default",
+            "-format=json",
+            save={"bat": "auth.client_token"},
+        ),
+        run("token", "lookup", "${bat}", ignore=("expire_time", "issue_time")),
+        run("token", "renew", "${bat}", code=2),
+        run("token", "revoke", "${bat}", code=2),
     )
 
 

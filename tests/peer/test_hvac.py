@@ -227,6 +227,43 @@ def test_approle(both, word):
     both.do(lambda c: c.sys.disable_auth_method(word))
 
 
+def test_wrapping_seen_by_who_unwraps(both, word):
+    ours, peer = both.do(lambda c: c.sys.wrap({"a": 1, "b": {"c": [2]}}, ttl="60"), "request_id")
+    tokens = {id(both.ours): ours["wrap_info"]["token"], id(both.peer): peer["wrap_info"]["token"]}
+    both.do(lambda c: c.write_data("sys/wrapping/lookup", data={"token": tokens[id(c)]}))
+    users = Both(*(hvac.Client(url=c.url, token=tokens[id(c)]) for c in (both.ours, both.peer)))
+    tokens = {id(users.ours): "", id(users.peer): ""}
+    users.do(lambda c: c.sys.unwrap())
+    users.fails(lambda c: c.sys.unwrap(), InvalidRequest)
+    both.fails(lambda c: c.sys.unwrap("nothing"), InvalidRequest)
+
+
+def test_token_roles(both, word):
+    both.do(
+        lambda c: c.auth.token.create_or_update_role(
+            word, allowed_policies=["default"], orphan=True, token_period="1h", path_suffix="sfx"
+        )
+    )
+    both.do(lambda c: c.auth.token.read_role(word))
+    both.do(lambda c: {"there": word in c.auth.token.list_roles()["data"]["keys"]})
+    ours, peer = both.do(lambda c: c.auth.token.create(role_name=word))
+    tokens = {id(both.ours): ours["auth"], id(both.peer): peer["auth"]}
+    both.do(lambda c: c.auth.token.lookup(tokens[id(c)]["client_token"]))
+    both.do(lambda c: c.auth.token.renew(tokens[id(c)]["client_token"]))
+    both.fails(lambda c: c.auth.token.create(role_name=word, policies=["other"]), InvalidRequest)
+    both.do(lambda c: c.auth.token.delete_role(word))
+    both.fails(lambda c: c.auth.token.read_role(word), InvalidPath)
+    both.fails(lambda c: c.auth.token.create(role_name=word), InvalidRequest)
+
+
+def test_batch_tokens(both):
+    ours, peer = both.do(lambda c: c.auth.token.create(type="batch", policies=["default"], ttl="1h"))
+    tokens = {id(both.ours): ours["auth"], id(both.peer): peer["auth"]}
+    both.do(lambda c: c.auth.token.lookup(tokens[id(c)]["client_token"]))
+    both.fails(lambda c: c.auth.token.renew(tokens[id(c)]["client_token"]), InvalidRequest)
+    both.fails(lambda c: c.auth.token.revoke(tokens[id(c)]["client_token"]), InvalidRequest)
+
+
 @pytest.fixture
 def fresh(sealed_pair) -> Iterator[Both]:
     clients = [hvac.Client(url=server.address) for server in sealed_pair().servers]

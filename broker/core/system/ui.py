@@ -7,6 +7,7 @@ show what the token's policies reach, so that no policy needs to mention them.
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from broker.access.identity.store import ENTITY
 from broker.access.tokens import ID as TOKEN_ID
 from broker.core.admission import lead
 from broker.core.records import NAMESPACES
@@ -103,22 +104,25 @@ async def resultant_acl(system: SystemBase, ctx: Context, args: Nothing) -> dict
 # Counters
 
 
-async def count_tokens(system: SystemBase, ctx: Context, args: Nothing) -> dict[str, Any]:
+async def _counted(ctx: Context, prefix: str, what: str) -> int:
+    """Count the entries below a prefix, a page at a time, so that other requests get their turn in between."""
     found, after = 0, ""
     while found < MAX_COUNTED:
-        # A page at a time, so that other requests get their turn in between.
-        page = await ctx.transaction.scan(TOKEN_ID, after=after, limit=PAGE)
+        page = await ctx.transaction.scan(prefix, after=after, limit=PAGE)
         found += len(page)
         if len(page) < PAGE:
-            break
+            return found
         after = page[-1]
-    else:
-        ctx.warn(f"there are {MAX_COUNTED} tokens or more; they are not counted further")
-    return {"counters": {"service_tokens": {"total": found}}}
+    ctx.warn(f"there are {MAX_COUNTED} {what} or more; they are not counted further")
+    return found
+
+
+async def count_tokens(system: SystemBase, ctx: Context, args: Nothing) -> dict[str, Any]:
+    return {"counters": {"service_tokens": {"total": await _counted(ctx, TOKEN_ID, "tokens")}}}
 
 
 async def count_entities(system: SystemBase, ctx: Context, args: Nothing) -> dict[str, Any]:
-    return {"counters": {"entities": {"total": 0}}}
+    return {"counters": {"entities": {"total": await _counted(ctx, ENTITY, "entities")}}}
 
 
 async def count_requests(system: SystemBase, ctx: Context, args: Nothing) -> None:
