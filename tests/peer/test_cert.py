@@ -393,3 +393,13 @@ def test_a_certificate_whose_responder_is_not_known(tls_pair):
         GET("auth/${m}/certs/app"),
         log_in("app"),
     )
+
+
+def test_times_beyond_the_mounts(tls_pair):
+    tls_pair.run(
+        POST("auth/${m}/certs/app", {"certificate": "${ca}", "ttl": "1000h"}, 200),
+        POST("auth/${m}/certs/app", {"ttl": 0, "max_ttl": "5000h", "period": "6000h"}, 200),
+        GET("auth/${m}/certs/app"),
+        POST("sys/auth/${m}/tune", {"default_lease_ttl": "1h", "max_lease_ttl": "2h"}, 204),
+        POST("auth/${m}/certs/app", {"ttl": "90m", "max_ttl": "2h", "period": "2h"}, 200),
+    )

@@ -276,3 +276,11 @@ def test_a_renewal_as_long_as_there_is_the_role(kube, cluster):
         DELETE("auth/${m}/role/app", 204),
         POST("auth/token/renew-self", {}, 500, token="${app}", differs=NOT_500),
     )
+
+
+def test_times_beyond_the_mounts(kube):
+    kube.run(
+        POST("auth/${m}/role/app", {**ROLE, "token_period": "9000h"}, 400),
+        POST("auth/${m}/role/app", {**ROLE, "token_max_ttl": "9000h"}, 200),
+        POST("auth/${m}/role/app", {**ROLE, "token_max_ttl": "1h", "token_period": "1h"}, 204),
+    )

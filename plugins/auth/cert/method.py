@@ -78,11 +78,8 @@ class CertMethod(AuthMethod):
         name = roles.canonical(args.name)
         known = await roles.load(ctx.storage, name)
         role = roles.changed(known, name, args)
-        if role.tokens.ttl > ctx.default_ttl:
-            ctx.warn(
-                f"Given ttl of {int(role.tokens.ttl)} seconds is greater than current mount/system default of "
-                f"{ctx.default_ttl} seconds"
-            )
+        for sentence in roles.beyond(role.tokens, default=ctx.default_ttl, longest=ctx.max_ttl):
+            ctx.warn(sentence)
         roles.save(ctx.storage, known, role)
 
     async def delete_role(self, ctx: Context, args: p.NamedRole) -> None:

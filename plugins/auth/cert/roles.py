@@ -110,6 +110,18 @@ def _check_alias_source(role: Role) -> None:
         )
 
 
+def beyond(tokens: TokenSettings, *, default: float, longest: float) -> Iterator[str]:
+    """Yield a warning for each time (seconds) that the mount will cut short. ``longest`` zero is no limit."""
+    limit = "is greater than current mount/system default of"
+    if tokens.ttl > default:
+        yield f"Given ttl of {int(tokens.ttl)} seconds {limit} {int(default)} seconds"
+    if longest and tokens.max_ttl > longest:
+        yield f"Given max_ttl of {int(tokens.max_ttl)} seconds {limit} {int(longest)} seconds"
+    if longest and tokens.period > longest:
+        most = f"the backend's maximum TTL of {int(longest)} seconds"
+        yield f"Given period of {int(tokens.period)} seconds is greater than {most}"
+
+
 def shown(role: Role) -> dict[str, Any]:
     """Return what a read answers."""
     about: dict[str, Any] = {field: getattr(role, field) for field in PLAIN}

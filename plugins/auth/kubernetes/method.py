@@ -97,7 +97,17 @@ class KubernetesMethod(AuthMethod):
     async def write_role(self, ctx: Context, args: p.WriteRole) -> None:
         """Make a role or change it."""
         known = await ctx.storage.load(_path(args.name), Role)
-        ctx.storage.save(_path(args.name), _changed(known or Role(tokens=TokenSettings()), args))
+        role = _changed(known or Role(tokens=TokenSettings()), args)
+        if ctx.max_ttl and role.tokens.period > ctx.max_ttl:
+            raise InvalidRequest(
+                f"token period is greater than the mount's maximum lease TTL of {ctx.max_ttl} seconds"
+            )
+        if ctx.max_ttl and role.tokens.max_ttl > ctx.max_ttl:
+            ctx.warn(
+                "max_ttl is greater than the system or backend mount's maximum TTL value; issued tokens' max TTL value "
+                "will be truncated"
+            )
+        ctx.storage.save(_path(args.name), role)
 
     async def delete_role(self, ctx: Context, args: p.NamedRole) -> None:
         """Delete a role. Tokens it gave live on and cannot be renewed."""

@@ -1,5 +1,7 @@
 """Logins over a real TLS socket, through the server's own listener."""
 
+from contextlib import suppress
+
 import pytest
 
 from .authority import CLIENT, SERVER, authority, client, dns, make, uri
@@ -72,3 +74,34 @@ def test_the_alias_is_what_the_role_names(wire):
     entity = wire.log_in("workload").body["auth"]["entity_id"]
     seen = wire.ask("GET", f"identity/entity/id/{entity}").body["data"]["aliases"]
     assert [alias["name"] for alias in seen] == ["spiffe://example.org/ns/a/sa/b"]
+
+
+def test_an_authority_of_one_mount_is_none_at_another(wire):
+    assert wire.ask("POST", "sys/auth/other", {"type": "cert"}).status == 204
+    own = {"certificate": authority("Machines").pem}
+    assert wire.ask("POST", "auth/other/certs/machines", own).status == 204
+    reply = wire.log_in("app", mount="other")
+    assert (reply.status, reply.body) == (400, REFUSED)
+    assert wire.log_in("app").status == 200
+
+
+def test_an_authority_of_one_namespace_is_none_in_another(wire):
+    assert wire.ask("POST", "sys/namespaces/tenant").status == 200
+    assert wire.ask("POST", "tenant/sys/auth/cert", {"type": "cert"}).status == 204
+    reply = wire.ask("POST", "tenant/auth/cert/login", {}, token="", shows="app")
+    assert (reply.status, reply.body) == (400, REFUSED)
+
+
+def test_a_token_is_renewed_where_its_certificate_is_shown_and_nowhere_else(wire):
+    token = wire.log_in("app").body["auth"]["client_token"]
+    for shows, status in (("app", 200), ("", 400), ("below", 400), ("pinned", 400), ("stranger", 400)):
+        assert wire.ask("POST", "auth/token/renew-self", {}, token=token, shows=shows).status == status
+    accessor = wire.ask("GET", "auth/token/lookup-self", token=token).body["data"]["accessor"]
+    assert wire.ask("POST", "auth/token/renew-accessor", {"accessor": accessor}).status == 400
+
+
+def test_keys_too_weak_to_trust_are_refused_over_the_wire_too(wire, site):
+    site.keep(weak=client(ROOT, "weak", kind="rsa1024"), strong=client(ROOT, "strong", kind="rsa2048"))
+    assert wire.log_in("strong").status == 200
+    with suppress(OSError):  # the handshake may have refused it already
+        assert wire.log_in("weak").status == 400
