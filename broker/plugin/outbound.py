@@ -253,7 +253,7 @@ def _context(ca_pem: str) -> ssl.SSLContext:
         return context
     try:
         context.load_verify_locations(cadata=ca_pem)
-    except (ssl.SSLError, ValueError):
+    except (ssl.SSLError, ValueError, TypeError):  # TypeError: it is not even ASCII
         raise InvalidRequest("the CA certificate is no PEM certificate that can be used") from None
     if not context.cert_store_stats()["x509_ca"]:
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a pinned certificate that is no CA

@@ -248,6 +248,6 @@ def test_urls_and_cas_can_be_checked_beforehand():
     assert split_url("https://idp.example:8443/keys").hostname == "idp.example"
     check_ca("")
     check_ca(certificate("idp.example")[0])
-    for bad in ("nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
+    for bad in ("nonsense", "n\u00f6", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
         with pytest.raises(InvalidRequest, match="CA certificate"):
             check_ca(bad)

@@ -62,8 +62,6 @@ class KubernetesMethod(AuthMethod):
                 raise InvalidRequest(
                     "kubernetes_ca_cert must be given: Broker does not run in a pod that has one"
                 )
-        if not args.kubernetes_ca_cert.isascii():
-            raise InvalidRequest("kubernetes_ca_cert: expected PEM")
         check_ca(args.kubernetes_ca_cert)
         keys = tuple(pem.strip() for pem in args.pem_keys or ())
         read_keys(keys)
