@@ -79,7 +79,9 @@ def login(run: Invocation) -> int:
     auth = reply.auth or {}
     if not auth.get("client_token"):
         raise Failure("Error authenticating: the server's answer holds no token")
-    return _keep_and_print(run, reply, Secret(str(auth["client_token"])))
+    code = _keep_and_print(run, reply, Secret(str(auth["client_token"])))
+    _warn_of_plain(run, method)
+    return code
 
 
 def _keep_and_print(run: Invocation, reply: Reply, token: Secret[str]) -> int:
@@ -145,7 +147,6 @@ def log_in(run: Invocation, name: str) -> Reply:
         return log_in_with_browser(run, name)
     method = METHODS.get(name, Method("login"))
     data = parse_data(run.rest)
-    _warn_of_plain(run, method)
     for needed in method.needs:
         if not data.get(needed):
             data[needed] = _ask(run, needed, hidden=needed in method.hidden)
@@ -157,11 +158,12 @@ def log_in(run: Invocation, name: str) -> Reply:
         return client.write(f"auth/{path}/{at}", body)
 
 
-def _warn_of_plain(run: Invocation, method: Method) -> None:
+def _warn_of_plain(run: Invocation, method: str) -> None:
     """Say so where a secret stands on the command line itself: the field's scripts do that, so it is taken."""
+    hidden = METHODS.get(method, Method("login")).hidden
     for word in run.rest:
         name, _, value = word.partition("=")
-        if name in method.hidden and value and value != "-" and not value.startswith("@"):
+        if name in hidden and value and value != "-" and not value.startswith("@"):
             run.warn(f"Note: {name} given on the command line; other users of this machine can see it there.")
 
 
