@@ -91,7 +91,7 @@ def _changed(old: GroupRecord, args: WriteGroup, now: float) -> GroupRecord:
 
 def _check_type(old: GroupRecord | None, new: GroupRecord, args: WriteGroup) -> None:
     if args.type and args.type not in TYPES:
-        raise InvalidRequest(f'invalid group type "{args.type[:64]}"')
+        raise InvalidRequest("invalid group type; expected internal or external")
     if old is not None and old.external != new.external:
         raise InvalidRequest("group type cannot be changed")
     if new.external and args.member_entity_ids:

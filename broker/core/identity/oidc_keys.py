@@ -125,7 +125,7 @@ async def write(engine: IdentityBase, ctx: Context, args: WriteKey) -> None:
     """Make a key or change its settings. A new algorithm takes new pairs at once; the old one stays published."""
     name = checked_name(args.name)
     if args.algorithm and args.algorithm not in ALGORITHMS:
-        raise InvalidRequest(f'unknown signing algorithm "{args.algorithm[:32]}"')
+        raise InvalidRequest(f"unknown signing algorithm; expected one of {', '.join(ALGORITHMS)}")
     old = await find_key(ctx, name)
     if old is None:
         if name == DEFAULT and args.allowed_client_ids is None:

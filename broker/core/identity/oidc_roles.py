@@ -42,7 +42,7 @@ async def write(engine: IdentityBase, ctx: Context, args: WriteRole) -> None:
         raise InvalidRequest("the key parameter is required")
     key = await key_to_use(ctx, wanted)
     if key is None:
-        raise InvalidRequest(f'cannot find key "{wanted}"')
+        raise InvalidRequest("cannot find key: no key has the name given")
     ttl = DAY if old is None else old.ttl
     if args.ttl is not None:
         ttl = int(args.ttl.total_seconds())

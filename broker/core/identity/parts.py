@@ -70,7 +70,7 @@ async def mount_to_speak_for(ctx: Context, accessor: str) -> Mount:
     """
     mount = (await auth_mounts(ctx)).get(accessor)
     if mount is None or mount.tainted:
-        raise InvalidRequest(f'invalid mount accessor "{accessor[:128]}"')
+        raise InvalidRequest("invalid mount accessor: no auth mount of this namespace has it")
     if not any(granted(ctx, verb, mount.prefix) for verb in (Verb.CREATE, Verb.UPDATE)):
         raise PermissionDenied
     return mount

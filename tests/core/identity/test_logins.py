@@ -67,6 +67,31 @@ def test_a_disabled_entity_is_refused_at_once_and_comes_back(people: People):
     assert people.may(token, "GET", "auth/token/lookup-self")
 
 
+def test_every_worker_hears_of_it_before_the_next_request(people: People, door: str):
+    """A connection stays with its worker, so each of these asks one of them."""
+    token, entity = people.person("ann")
+    for number in range(6):
+        allowed = number % 2 == 0
+        people.done("POST", f"identity/entity/id/{entity}", {"policies": [door] if allowed else []})
+        for _ in range(5):
+            client = Client(people.api.server.address)
+            reply = client.send("GET", "/v1/sys/mounts", {"X-Vault-Token": token}, None)
+            client.close()
+            assert reply.status == (200 if allowed else 403)
+
+
+def test_a_batch_token_stands_and_falls_with_its_entity(people: People, door: str):
+    people.add("ann", token_type="batch")
+    auth = people.log_in("ann")
+    token, entity = auth["client_token"], auth["entity_id"]
+    assert auth["token_type"] == "batch" and entity
+    assert not people.may(token, "GET", "sys/mounts")
+    people.done("POST", f"identity/entity/id/{entity}", {"policies": [door]})
+    assert people.may(token, "GET", "sys/mounts")
+    people.done("POST", f"identity/entity/id/{entity}", {"disabled": True})
+    assert people.ask("GET", "auth/token/lookup-self", token=token).status == 403
+
+
 def test_tokens_of_a_deleted_entity_are_refused_and_the_next_login_makes_another(people: People):
     token, entity = people.person("ann")
     people.done("DELETE", f"identity/entity/id/{entity}")

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from broker.core.identity.engine import IdentityEngine
 from broker.core.plugins import load_catalog
 from broker.core.system.engine import SystemEngine
 from broker.plugin.context import Mount
@@ -51,13 +52,24 @@ METHODS = {
     Verb.SCAN: "SCAN",
 }
 # They hold no secret, and an answer that did not say which name or line it means would help nobody.
-POINTED_AT = {"type", "plugin_name", "plugin_version", "from", "to", "policy", "rules", "custom_metadata"}
+POINTED_AT = {
+    "type",
+    "plugin_name",
+    "plugin_version",
+    "from",
+    "to",
+    "policy",
+    "rules",
+    "custom_metadata",
+    "method_id",
+}
 # They stop the node or begin what would change how every other test finds it.
 LEFT_OUT = {"sys/seal", "sys/step-down", "sys/init", "sys/rotate/root"}
 
 
 def rows() -> Iterator[tuple[str, Verb, Operation]]:
     yield from _operations("sys/", SystemEngine.PATHS)
+    yield from _operations("identity/", IdentityEngine.PATHS)
     catalog = load_catalog()
     for table, kinds in (("", catalog.engines), ("auth/", catalog.auth_methods)):
         for kind in kinds:
