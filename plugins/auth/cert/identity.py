@@ -116,8 +116,10 @@ def _key_id(certificate: x509.Certificate, kind: type[x509.ExtensionType]) -> st
 
 def _text_of(value: x509.ExtensionType) -> str:
     """Return an extension's value where it is one ASN.1 text, else nothing. (DER: tag, length, bytes.)"""
+    if not isinstance(value, x509.UnrecognizedExtension):
+        return ""  # none of those that X.509 itself defines is a text
     try:
-        der = value.value if isinstance(value, x509.UnrecognizedExtension) else value.public_bytes()
+        der = value.value
         tag, size, start = der[0], der[1], 2
         if size & 0x80:
             count = size & 0x7F
@@ -125,5 +127,5 @@ def _text_of(value: x509.ExtensionType) -> str:
         if tag not in _TEXT_TAGS or len(der) != start + size:
             return ""
         return der[start:].decode(_TEXT_TAGS[tag])
-    except (IndexError, ValueError, NotImplementedError):
+    except (IndexError, ValueError):
         return ""
