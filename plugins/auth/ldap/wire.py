@@ -33,7 +33,8 @@ PAGED = "1.2.840.113556.1.4.319"
 SUCCESS, SIZE_LIMIT, NO_SUCH_OBJECT, INVALID_CREDENTIALS = 0, 4, 32, 49
 BASE, SUBTREE = 0, 2
 MAX_ENTRIES = 10_000
-MAX_BUFFER = 8 << 20
+MAX_BYTES = 32 << 20
+"""What a directory may say in one login, in all."""
 
 
 class DirectoryDown(Exception):
@@ -77,11 +78,14 @@ class _Inbox(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.data = bytearray()
+        self.heard = 0
         self.lost = False
         self.news = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
-        self.data += data
+        self.heard += len(data)
+        if self.heard <= MAX_BYTES:
+            self.data += data
         self.news.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -91,6 +95,8 @@ class _Inbox(asyncio.Protocol):
     async def message(self) -> bytes:
         """Return the next message. Raises: DirectoryDown; Malformed."""
         while (size := first_message(self.data)) is None:
+            if self.heard > MAX_BYTES:
+                raise DirectoryDown("the directory says too much")
             if self.lost:
                 raise DirectoryDown("the directory closed the connection")
             self.news.clear()

@@ -7,6 +7,7 @@ import ssl
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from broker_plugins.auth.ldap.ber import integer, octets, tlv
 
 from broker.plugin import InvalidRequest, PermissionDenied, Unavailable
 from tests.fixtures.directory import PEOPLE as NAMES
@@ -326,6 +327,33 @@ async def test_a_directory_that_is_silent_is_given_up(ldap):
         await ldap.update("config", url=f"ldap://127.0.0.1:{port}", request_timeout=1)
         with pytest.raises(Unavailable, match="in time"):
             await ldap.login("bob")
+
+
+async def test_a_directory_that_never_ends_is_given_up(ldap):
+    def message(number, body):
+        return tlv(0x30, integer(number), body)
+
+    async def answer(reader, writer):
+        await reader.read(4096)
+        writer.write(message(1, tlv(0x61, bytes.fromhex("0a010004000400"))))
+        await reader.read(4096)
+        entry = message(
+            2,
+            tlv(
+                0x64,
+                octets("uid=bob"),
+                tlv(0x30, tlv(0x30, octets("uid"), tlv(0x31, octets(b"x" * 1_000_000)))),
+            ),
+        )
+        for _ in range(100):
+            writer.write(entry)
+            await writer.drain()
+
+    async with listening(answer) as port:
+        await ldap.update("config", url=f"ldap://127.0.0.1:{port}")
+        with pytest.raises(Unavailable, match="says too much"):
+            await ldap.login("bob")
+    assert ldap.lockout.failures == []
 
 
 async def test_an_account_that_is_refused_is_nobodys_failed_login(ldap):
