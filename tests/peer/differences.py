@@ -28,6 +28,7 @@ BY_STEP: dict[str, str] = {
     "namespace-wrapping": "A wrapping token is good in its namespace and those below; in OpenBao also above it.",
     "machines-are-let-in": "A role that is locked out is so for the address of the failures only, and never for a secret id that the server made.",
     "no-5xx-for-bad-input": "A request that is wrong gets a 4xx where OpenBao answers 500.",
+    "no-passwordless-bind": "A login to `ldap` without a password is refused even with `deny_null_bind=false`, which warns; OpenBao asks the directory, and some say yes.",
     "no-redirects": "Doubled slashes are served as one where OpenBao redirects; clients lose the token on a redirect.",
     "old-lease-paths": "`sys/renew`, `sys/revoke`, `sys/revoke-prefix` and `sys/revoke-force` are there, as in Vault; OpenBao has dropped them.",
     "orphans-below": "A token made in a namespace by a token from above it is an orphan there: no namespace's token depends on another's store.",

@@ -20,6 +20,7 @@ from tests.peer.tape import Playing, Recording, Tape
 RECORD = os.environ.get("PEER_RECORD", "")
 STRICTER = Differs("stricter-input", status=400, body=False)
 DOWN = Differs("directory-down", status=503, body=False)
+PASSWORDLESS = Differs("no-passwordless-bind", status=200, body=False)
 CONFIG = {
     "url": "${url}",
     "userdn": "ou=people,dc=example,dc=org",
@@ -249,6 +250,9 @@ def test_logins(pair):
         GET("auth/${m}/login/bob", 405, differs=WRONG),
         login("dave"),
         login("carol", save={"t": "auth.client_token"}),
+        POST("auth/${m}/config", {"deny_null_bind": False}, 204, differs=PASSWORDLESS),
+        login("bob", "", 400),
+        login("nobody", "", 400),
     )
 
 
