@@ -3,6 +3,7 @@
 import pytest
 
 from tests.cli.conftest import Server
+from tests.core.system.conftest import Api
 
 WORD = "c0rrect-horse"
 
@@ -11,21 +12,20 @@ WORD = "c0rrect-horse"
 def own_dev(broker_dev, tmp_path_factory):
     """Our dev server with a user and a role."""
     server = Server(broker_dev.address, "root", tmp_path_factory.mktemp("logins"))
+    api = Api(broker_dev)
     for kind in ("userpass", "approle"):
-        assert server.broker("auth", "enable", f"-path=cli-{kind}", kind).code == 0
-    assert server.broker("write", "auth/cli-userpass/users/ann", "password=-", stdin=WORD).code == 0
-    assert server.broker("write", "-f", "auth/cli-approle/role/app").code == 0
+        api.done("POST", f"sys/auth/cli-{kind}", {"type": kind})
+    api.done("POST", "auth/cli-userpass/users/ann", {"password": WORD})
+    api.done("POST", "auth/cli-approle/role/app", {})
+    server.keys = [
+        api.data("GET", "auth/cli-approle/role/app/role-id")["role_id"],
+        api.data("POST", "auth/cli-approle/role/app/secret-id", {})["secret_id"],
+    ]
+    (server.home / "secret-id").write_text(server.keys[1])
     yield server
     for kind in ("userpass", "approle"):
-        server.broker("auth", "disable", f"cli-{kind}")
-
-
-@pytest.fixture(scope="module")
-def ids(own_dev):
-    role = own_dev.broker("read", "-field=role_id", "auth/cli-approle/role/app/role-id").out
-    secret = own_dev.broker("write", "-f", "-field=secret_id", "auth/cli-approle/role/app/secret-id").out
-    (own_dev.home / "secret-id").write_text(secret)
-    return role, secret
+        api.done("DELETE", f"sys/auth/cli-{kind}")
+    api.close()
 
 
 def alone(home):
@@ -48,8 +48,8 @@ def test_a_password_comes_from_stdin_or_a_file_and_the_token_is_kept(own_dev, tm
         }
 
 
-def test_a_secret_on_the_command_line_is_taken_with_a_warning(own_dev, ids, tmp_path):
-    role, secret = ids
+def test_a_secret_on_the_command_line_is_taken_with_a_warning(own_dev, tmp_path):
+    role, secret = own_dev.keys
     given = own_dev.broker(
         "login",
         "-method=approle",
@@ -83,8 +83,8 @@ def test_nobody_to_ask_is_a_plain_mistake(own_dev, tmp_path):
     assert "stdin is not a terminal" in done.err
 
 
-def test_the_other_command_logs_in_here_too(own_dev, ids, tmp_path):
-    role, _ = ids
+def test_the_other_command_logs_in_here_too(own_dev, tmp_path):
+    role, _ = own_dev.keys
     login = ["login", "-method=userpass", "-path=cli-userpass", "-format=json", "username=ann", "password=-"]
     done = own_dev.bao(*login, stdin=WORD, **alone(tmp_path / "a"))
     assert done.code == 0, done.err

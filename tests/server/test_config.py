@@ -319,3 +319,31 @@ def test_every_key_is_documented():
             name for name in names if name not in text and name.replace("x_forwarded_for", "...") not in text
         }
         assert not missing
+
+
+def test_lockout_stanzas_are_read_by_type(load):
+    from broker.core import lockout
+
+    config = load(
+        'storage "inmem" {}\nlistener "tcp" { tls_disable = true }\n'
+        'user_lockout "all" { lockout_threshold = "10"\n lockout_duration = "10m" }\n'
+        'user_lockout "userpass" { lockout_counter_reset = "30s"\n disable_lockout = "true" }\n'
+    )
+    rules = lockout.configured(config.user_lockout)
+    assert (rules["all"].threshold, rules["all"].duration, rules["all"].counter_reset) == (10, 600, 900)
+    assert (rules["userpass"].threshold, rules["userpass"].counter_reset) == (10, 30)
+    assert (rules["userpass"].disabled, rules["all"].disabled) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("stanza", "expected"),
+    [
+        ('user_lockout "jwt" {}', "userpass"),
+        ('user_lockout "all" { lockout_threshold = 0 }', "at least 1"),
+        ('user_lockout "all" { lockout_treshold = 3 }', "lockout_threshold"),
+        ("user_lockout {}", "user_lockout"),
+    ],
+)
+def test_lockout_stanzas_that_are_no_good_are_named(load, stanza, expected):
+    with pytest.raises(ConfigError, match=expected):
+        load(f'storage "inmem" {{}}\nlistener "tcp" {{ tls_disable = true }}\n{stanza}\n')
