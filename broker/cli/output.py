@@ -221,6 +221,7 @@ def _auth_rows(reply: "Reply", human: bool) -> list[tuple[str, Any]]:
         ("identity_policies", names(auth.get("identity_policies") or [])),
         ("policies", names(auth.get("policies") or [])),
     ]
+    rows += [(f"token_{key}", auth[key]) for key in ("expires_at", "capped_by") if auth.get(key)]
     return rows + [
         (f"token_meta_{key}", value) for key, value in sorted((auth.get("metadata") or {}).items())
     ]

@@ -238,3 +238,48 @@ def test_answers_say_when_a_token_ends_and_what_made_that_earlier(node, fresh):
     assert (auth["lease_duration"], auth["capped_by"]) == (600, "role")
     root = node.ok("GET", "auth/token/lookup-self").data
     assert (root["expires_at"], root["capped_by"]) == (None, "")
+
+
+def test_a_renewal_asks_the_method_that_made_the_token(node, fresh):
+    node.ok("POST", f"sys/auth/{fresh}", {"type": "userpass"})
+    secret = {"password": "a-long-password"}
+
+    def log_in(name: str) -> str:
+        node.ok(
+            "POST", f"auth/{fresh}/users/{name}", {**secret, "token_policies": ["default"], "token_ttl": "1h"}
+        )
+        return node.ok("POST", f"auth/{fresh}/login/{name}", secret, token="").body["auth"]["client_token"]
+
+    def renewed(token: str) -> int:
+        return node.call("POST", "auth/token/renew-self", {}, token=token).status
+
+    kept, gone, changed = (log_in(name) for name in ("kept", "gone", "changed"))
+    assert [renewed(token) for token in (kept, gone, changed)] == [200] * 3
+    node.ok("DELETE", f"auth/{fresh}/users/gone")
+    node.ok("POST", f"auth/{fresh}/users/changed", {"token_policies": ["other"]})
+    assert [renewed(token) for token in (kept, gone, changed)] == [200, 403, 400]
+    # What was refused ends when it said it would, and not before.
+    assert [known(node, token) for token in (kept, gone, changed)] == [200] * 3
+    node.ok("POST", f"auth/{fresh}/users/kept", {"token_period": "10m"})
+    answer = node.ok("POST", "auth/token/renew-self", {}, token=kept).body["auth"]
+    assert answer["lease_duration"] == 600
+    node.ok("DELETE", f"sys/auth/{fresh}")
+    eventually(lambda: {known(node, token) for token in (kept, gone, changed)} == {403})
+
+
+def test_a_wrapped_login_is_handed_over_once_and_says_by_whom(node, fresh):
+    node.ok("POST", f"sys/auth/{fresh}", {"type": "userpass"})
+    node.ok("POST", f"auth/{fresh}/users/ann", {"password": "a-long-password", "token_policies": ["default"]})
+    reply = node.ok(
+        "POST",
+        f"auth/{fresh}/login/ann",
+        {"password": "a-long-password"},
+        token="",
+        headers=(("X-Vault-Wrap-TTL", "1m"),),
+    )
+    info = reply.body["wrap_info"]
+    assert (reply.body["auth"], info["creation_path"]) == (None, f"auth/{fresh}/login/ann")
+    auth = node.ok("PUT", "sys/wrapping/unwrap", token=info["token"]).body["auth"]
+    assert auth["accessor"] == info["wrapped_accessor"]
+    assert auth["policies"] == ["default"]
+    assert known(node, auth["client_token"]) == 200
