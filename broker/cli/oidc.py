@@ -46,6 +46,7 @@ def log_in_with_browser(run: Invocation, name: str) -> Reply:
     unknown = sorted(set(data) - set(SETTINGS))
     if unknown:
         raise UsageError(f'unknown argument "{unknown[0]}"; known are: {", ".join(SETTINGS)}')
+    _port(data)
     path = (run.given.text("path") or name).strip("/")
     mode = str(data.get("callbackmode") or "client")
     nonce = secrets.token_urlsafe(20)
@@ -82,6 +83,13 @@ def _redirect(client: Client, path: str, mode: str, data: Data) -> str:
     scheme = str(data.get("callbackmethod") or scheme)
     joint = "" if where.startswith("/") else ":"
     return f"{scheme}://{host}{joint}{where}/oidc/callback"
+
+
+def _port(data: Data) -> int:
+    port = str(data.get("port") or PORT)
+    if not port.isascii() or not port.isdigit() or len(port) > 5 or not 0 < int(port) < 65536:
+        raise UsageError("port: expected a number up to 65535")
+    return int(port)
 
 
 def _show(run: Invocation, url: str, data: Data, user_code: str = "") -> None:
@@ -127,11 +135,9 @@ class Listener:
         self._state = (parse_qs(urlsplit(url).query).get("state") or [""])[0]
         self._outcome: Reply | ClientError | None = None
         address = str(data.get("listenaddress") or LISTEN_ON)
-        port = str(data.get("port") or PORT)
-        if not port.isascii() or not port.isdigit() or int(port) > 65535:
-            raise UsageError("port: expected a number up to 65535")
+        port = _port(data)
         try:
-            self._server = HTTPServer((address, int(port)), self._handler())
+            self._server = HTTPServer((address, port), self._handler())
         except OSError as error:
             raise Failure(f"cannot listen at {address}:{port}: {error.strerror or 'failed'}") from None
 

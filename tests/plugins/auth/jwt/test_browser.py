@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
 import sys
+import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
 
 from tests.core.system.conftest import Api
+from tests.fixtures.issuer import IssuerServer, now, signed
 from tests.fixtures.provider import BIN, Browser, begin, environment, running_provider
 from tests.fixtures.servers import free_port
 
@@ -125,8 +129,6 @@ def test_a_user_who_says_no(api, browser, tmp_path, tool):
 @pytest.mark.parametrize("tool", COMMANDS)
 def test_a_redirect_that_the_role_does_not_allow(api, tmp_path, tool):
     set_role(api, allowed_redirect_uris=["https://elsewhere.example/cb"])
-    import subprocess
-
     done = subprocess.run(
         [*COMMANDS[tool], "login", "-method=oidc", "role=web", f"port={free_port()}", "skip_browser=true"],
         env=environment(tmp_path, api.server.address),
@@ -201,3 +203,125 @@ def test_the_client_s_secret_and_the_code_are_nowhere_in_the_log(api, browser, t
     shown = api.data("GET", "auth/oidc/config")
     assert "canary" not in json.dumps(shown)
     assert "client-secret-canary" not in api.server.log_path.read_text(errors="replace")
+
+
+@pytest.mark.parametrize("tool", COMMANDS)
+@pytest.mark.parametrize("kinds", ["code", "id_token"])
+def test_an_answer_that_the_browser_posts(api, tmp_path, tool, kinds):
+    server = IssuerServer()
+    issuer = server.issuer
+    config = {
+        "oidc_discovery_url": issuer.url,
+        "oidc_client_id": "broker",
+        "oidc_client_secret": "s",
+        "oidc_response_mode": "form_post",
+        "oidc_response_types": kinds,
+        "default_role": "web",
+    }
+    api.done("POST", "auth/oidc/config", config)
+    set_role(api, groups_claim="")
+    port = free_port()
+    words = [*COMMANDS[tool], "login", "-method=oidc", "-format=json", f"port={port}", "skip_browser=true"]
+    process, url = begin(words, environment(tmp_path, api.server.address), tmp_path)
+    try:
+        query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+        told = signed(
+            {
+                "iss": issuer.url,
+                "aud": "broker",
+                "sub": "bob",
+                "nonce": query["nonce"],
+                "exp": now() + 60,
+                "iat": now(),
+            },
+            kid="k1",
+        )
+        issuer.answers["/token"] = (200, {"id_token": told})
+        form = {"state": query["state"], "session_state": "x"}
+        form |= {"code": "c0de"} if kinds == "code" else {"id_token": told}
+        page = requests.post(f"http://localhost:{port}/oidc/callback", data=form, timeout=20)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+        server.stop()
+    assert process.returncode == 0, out + err + page.text
+    assert json.loads(out)["auth"]["metadata"] == {"role": "web"}
+
+
+@pytest.mark.parametrize("tool", COMMANDS)
+def test_a_login_on_another_device(api, tmp_path, tool):
+    server = IssuerServer()
+    issuer = server.issuer
+    config = {"oidc_discovery_url": issuer.url, "oidc_client_id": "broker", "oidc_client_secret": "s"}
+    api.done("POST", "auth/oidc/config", {**config, "default_role": "web"})
+    set_role(api, groups_claim="", callback_mode="device", poll_interval=1)
+    page = {"device_code": "dc", "user_code": "ABCD-EFGH", "verification_uri": f"{issuer.url}/device-page"}
+    issuer.answers["/device"] = (200, page)
+    issuer.answers["/token"] = (400, {"error": "authorization_pending"})
+    words = [
+        *COMMANDS[tool],
+        "login",
+        "-method=oidc",
+        "-format=json",
+        "callbackmode=device",
+        "skip_browser=true",
+    ]
+    process, url = begin(words, environment(tmp_path, api.server.address), tmp_path)
+    try:
+        assert url == f"{issuer.url}/device-page"
+        while "/token" not in issuer.hits:
+            time.sleep(0.02)
+        claims = {"iss": issuer.url, "aud": "broker", "sub": "bob", "exp": now() + 60, "iat": now()}
+        issuer.answers["/token"] = (200, {"id_token": signed(claims, kid="k1"), "access_token": "at"})
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+        server.stop()
+    assert process.returncode == 0, out + err
+    assert json.loads(out)["auth"]["metadata"] == {"role": "web"}
+    assert "dc" not in out.split()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("nonsense=1",), 'unknown argument "nonsense"'),
+        (("port=99999",), "port: expected a number"),
+        (("port=http",), "port: expected a number"),
+        (("callbackmode=direct",), "the role is not for callbackmode=direct"),
+        (("role=nobody",), 'role "nobody" could not be found'),
+    ],
+)
+def test_what_the_command_says_of_wrong_arguments(api, tmp_path, arguments, text):
+    set_role(api)
+    done = subprocess.run(
+        [*COMMANDS["broker"], "login", "-method=oidc", *arguments, "skip_browser=true"],
+        env=environment(tmp_path, api.server.address),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode in (1, 2)
+    assert text in done.stderr
+    assert not (tmp_path / ".vault-token").exists()
+
+
+def test_a_port_that_is_taken(api, tmp_path):
+    set_role(api)
+    with socket.create_server(("localhost", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [*COMMANDS["broker"], "login", "-method=oidc", f"port={port}", "skip_browser=true"],
+            env=environment(tmp_path, api.server.address),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=tmp_path,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert f"cannot listen at localhost:{port}" in done.stderr
