@@ -8,9 +8,10 @@ EVERYWHERE: dict[str, str] = {
     "mount-type": "The envelope has `mount_type`, as Vault's has; OpenBao leaves it out.",
     "error-wrapping": "An error is sent as its text; OpenBao wraps some in `1 error occurred:` and line breaks.",
     "error-texts": "The text of a 400 is our own sentence, except where clients match on OpenBao's.",
-    "vault-keys": "`performance_standby` and the leader's addresses are answered as Vault does; OpenBao leaves them out.",
+    "vault-keys": "`performance_standby`, the leader's addresses and `absolute_rate_limit_exempt_paths` are answered as Vault does; OpenBao leaves them out.",
     "wrapped-request-id": "A wrapped answer has its `request_id`; OpenBao leaves it empty.",
     "token-end": "`expires_at` and `capped_by` tell when a token ends and what made that earlier than asked for; OpenBao has neither.",
+    "retry-after": "A 429 for a rate always says when to come back, rounded up; OpenBao says so only with its rate-limit headers on.",
     "own-versions": "Version numbers, build dates and plugin versions are our own.",
 }
 
