@@ -24,7 +24,9 @@ class PolicyStore:
     """Load policies and keep compiled ACLs, each good exactly as long as the records it was compiled from."""
 
     def __init__(self) -> None:
-        self._compiled: dict[tuple[tuple[str, ...], bool], tuple[tuple[PolicyRecord | None, ...], ACL]] = {}
+        self._compiled: dict[
+            tuple[tuple[str, ...], str], tuple[tuple[PolicyRecord | None, ...], Identity, ACL]
+        ] = {}
 
     async def load(self, tx: Transaction, name: str) -> PolicyRecord | None:
         return BUILT_IN.get(name) or await tx.load(POLICY + name, PolicyRecord)
@@ -36,17 +38,17 @@ class PolicyStore:
         """
         load = tx.load
         records = tuple([BUILT_IN.get(name) or await load(POLICY + name, PolicyRecord) for name in names])
-        key = names, person is NOBODY
+        templated = any(record.parsed.templated for record in records if record is not None)
+        whom = person if templated else NOBODY  # else the rules are the same for everybody
+        key = names, whom.id
         known = self._compiled.get(key)
-        if known is not None and _same(known[0], records):
-            return known[1]
-        policies = [expand(record.parsed, person) for record in records if record is not None]
+        if known is not None and _same(known[0], records) and known[1] == whom:
+            return known[2]
+        policies = [expand(record.parsed, whom) for record in records if record is not None]
         acl = ACL(policies, root="root" in names)
-        if person is not NOBODY and any(r.parsed.templated for r in records if r is not None):
-            return acl  # this person's own; the session keeps it
         if len(self._compiled) >= MAX_COMPILED:
             self._compiled.pop(next(iter(self._compiled)))
-        self._compiled[key] = (records, acl)
+        self._compiled[key] = (records, whom, acl)
         return acl
 
     def forget(self) -> None:
