@@ -34,7 +34,7 @@ def test_the_catalog_lists_every_kind_with_versions(api):
     found = api.data("GET", "sys/plugins/catalog")
     assert {kind: found[kind] for kind in ("secret", "auth", "seal", "storage", "audit")} == {
         "secret": ["cubbyhole", "kv"],
-        "auth": ["token"],
+        "auth": ["apikey", "approle", "cert", "jwt", "kubernetes", "ldap", "oidc", "token", "userpass"],
         "seal": ["shamir"],
         "storage": ["inmem", "sqlite"],
         "audit": ["file"],
