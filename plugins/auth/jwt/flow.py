@@ -10,7 +10,7 @@ import hmac
 import logging
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -35,6 +35,7 @@ from .exchange import Tokens
 from .logins import approve, auth_of
 from .method import JwtMethod, named_role
 from .records import DEVICE, DIRECT, FORM_POST, PENDING, Approved, Config, Pending, Role
+from .redirects import allowed_redirect, without_namespace
 
 log = logging.getLogger("broker.auth.jwt")
 
@@ -44,7 +45,6 @@ FAILED = "Vault login failed."
 EXPIRED = f"{FAILED} Expired or missing OAuth state."
 NOT_CONFIGURED = "OIDC login is not configured for this mount"
 NO_CODE = "no_code"
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 MAX_REDEEMED = 64
 ERRORS = frozenset(
     (
@@ -97,7 +97,7 @@ class OidcMethod(JwtMethod):
     async def _begin(
         self, ctx: Context, config: Config, role: Role, begun: Pending, redirect_uri: str
     ) -> dict[str, str]:
-        uri, namespace = _without_namespace(redirect_uri) if config.namespace_in_state else (redirect_uri, "")
+        uri, namespace = without_namespace(redirect_uri) if config.namespace_in_state else (redirect_uri, "")
         if not allowed_redirect(uri, role.allowed_redirect_uris or ()):
             log.warning("oidc.redirect_uri_not_allowed role=%s", begun.role)
             return {"auth_url": ""}
@@ -314,46 +314,6 @@ class OidcMethod(JwtMethod):
     )
 
 
-def allowed_redirect(uri: str, allowed: tuple[str, ...]) -> bool:
-    """Tell whether a provider may send people to ``uri``: exactly as listed, but for the port at this very machine.
-
-    Source: RFC 8252, section 7.3.
-
-    >>> allowed_redirect("http://localhost:8250/cb", ("http://localhost/cb",))
-    True
-    """
-    if uri in allowed:
-        return True
-    wanted = _loopback(uri)
-    return wanted is not None and any(_loopback(other) == wanted for other in allowed)
-
-
-def _loopback(uri: str) -> tuple[str, ...] | None:
-    """Return what must agree of an address at this machine, or ``None`` for any other."""
-    try:
-        parts: SplitResult = urlsplit(uri)
-        _ = parts.port
-    except ValueError:
-        return None
-    if parts.hostname not in LOOPBACK or "@" in parts.netloc or "\\" in uri or not uri.isprintable():
-        return None
-    return (parts.scheme, parts.hostname, parts.path, parts.query, parts.fragment)
-
-
-def _without_namespace(uri: str) -> tuple[str, str]:
-    """Take ``namespace`` out of an address's query: it travels in the state instead."""
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return uri, ""
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    namespace = next((value for name, value in pairs if name == "namespace"), "")
-    if not namespace:
-        return uri, ""
-    rest = urlencode([(name, value) for name, value in pairs if name != "namespace"])
-    return parts._replace(query=rest).geturl(), namespace
-
-
 def _state(given: str) -> str:
     return given.partition(",ns=")[0]
 
@@ -372,6 +332,3 @@ def _text(value: Secret[str] | None) -> str:
 
 def _same(given: Secret[str] | None, begun: Pending) -> bool:
     return hmac.compare_digest(_text(given).encode("utf-8", "replace"), begun.client_nonce.encode())
-
-
-__all__ = ["OidcMethod", "allowed_redirect"]

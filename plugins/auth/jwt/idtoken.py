@@ -12,7 +12,7 @@ from typing import Any
 from broker.plugin import InvalidRequest
 
 from .remote import Source
-from .token import BadToken, Expected, audiences, check_claims, parse, verified
+from .token import BadToken, Expected, audiences, check_claims, parse
 
 NOT_VERIFIED = "Token verification failed."
 AUTH_TIME_LEEWAY = 60
@@ -71,17 +71,10 @@ async def verify(
 
 
 async def _signed(source: Source, text: str) -> dict[str, Any]:
-    allowed = source.config.jwt_supported_algs or ("RS256",)
     try:
-        token = parse(text)
-        claims = verified(token, await source.keys(), allowed)
-        if claims is None and token.algorithm in allowed:
-            claims = verified(token, await source.renewed(token.key_id), allowed)
+        return await source.claims(text, source.config.jwt_supported_algs or ("RS256",))
     except BadToken:
-        claims = None
-    if claims is None:
-        raise NotVerified("its signature is not the provider's")
-    return claims
+        raise NotVerified("its signature is not the provider's") from None
 
 
 def _hash_fits(text: str, claimed: Any, access_token: str) -> bool:

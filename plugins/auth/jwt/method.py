@@ -26,7 +26,7 @@ from .keys import ALGORITHMS
 from .logins import approve, auth_of
 from .records import CONFIG, ROLE, Config, Role
 from .remote import Source
-from .token import BadToken, Expected, audiences, check_claims, parse, verified
+from .token import Expected, audiences, check_claims
 
 NOT_CONFIGURED = "could not load configuration"
 _NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?", re.ASCII)
@@ -114,7 +114,8 @@ class JwtMethod(AuthMethod):
         name = named_role(args.role, config)
         if not args.jwt:
             raise InvalidRequest("missing token")
-        claims = await self._verified(config, args.jwt.reveal())
+        allowed = config.jwt_supported_algs or ALGORITHMS
+        claims = await self.source(config).claims(args.jwt.reveal(), allowed)
         role = await self.role(ctx, name)
         if role is None:
             raise InvalidRequest(f'role "{name}" could not be found')
@@ -125,19 +126,6 @@ class JwtMethod(AuthMethod):
         if audiences(claims) and not role.bound_audiences:
             raise InvalidRequest("audience claim found in JWT but no audiences bound to the role")
         return auth_of(name, role, approve(name, role, claims))
-
-    async def _verified(self, config: Config, text: str) -> dict[str, Any]:
-        token = parse(text)
-        allowed = config.jwt_supported_algs or ALGORITHMS
-        if token.algorithm not in allowed:
-            raise BadToken
-        source = self.source(config)
-        claims = verified(token, await source.keys(), allowed)
-        if claims is None:
-            claims = verified(token, await source.renewed(token.key_id), allowed)
-        if claims is None:
-            raise BadToken
-        return claims
 
     async def renew_login(self, ctx: Context, login: Login) -> Auth:
         """Let a token live on while its role is there, with the role's times of now."""

@@ -13,7 +13,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -22,6 +22,7 @@ from broker.plugin.outbound import Answer, fetch_aside, split_url
 
 from .keys import KeySet, keys_from_jwks, keys_from_pem
 from .records import Config
+from .token import BadToken, parse, verified
 
 log = logging.getLogger("broker.auth.jwt")
 
@@ -124,10 +125,24 @@ class Source:
         return self._static or await self._keys.get()
 
     async def renewed(self, key_id: str) -> KeySet:
-        """Return the keys after asking anew, if ``key_id`` could be among them then. Raises: Unreachable."""
-        if self._static is None and key_id and not (await self.keys()).knows(key_id):
+        """Return the keys after asking anew, if that could bring the one that is missing. Raises: Unreachable."""
+        if self._static is None and not (key_id and (await self.keys()).knows(key_id)):
             await self._keys.renew()
         return await self.keys()
+
+    async def claims(self, text: str, algorithms: Collection[str]) -> dict[str, Any]:
+        """Return the claims of a token that one of the keys signed. Raises: BadToken, Unreachable."""
+        token = parse(text)
+        if token.algorithm not in algorithms:
+            raise BadToken
+        keys = await self.keys()
+        claims = verified(token, keys, algorithms)
+        if claims is None:
+            newer = await self.renewed(token.key_id)
+            claims = None if newer is keys else verified(token, newer, algorithms)
+        if claims is None:
+            raise BadToken
+        return claims
 
     async def check(self) -> None:
         """Ask once, for a configuration that is about to be stored. Raises: BrokerError."""

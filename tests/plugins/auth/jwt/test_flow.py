@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from broker_plugins.auth.jwt import OidcMethod
-from broker_plugins.auth.jwt.flow import LIFETIME, allowed_redirect
+from broker_plugins.auth.jwt.flow import LIFETIME
+from broker_plugins.auth.jwt.redirects import allowed_redirect
 
 from broker.plugin import Connection, InvalidRequest, PermissionDenied, Plain, Raw, UnsupportedOperation
 from tests.fixtures.issuer import OTHER_RSA, RSA, signed

@@ -215,6 +215,14 @@ async def test_a_token_that_names_no_key_is_tried_with_all(remote, issuer):
     assert (await remote.log_in()).alias == "bob"
 
 
+async def test_a_rotation_at_an_issuer_that_names_no_keys_is_found_too(remote, issuer):
+    issuer.keys = [jwk(OTHER_RSA)]
+    assert await refused(remote) == BAD_TOKEN
+    issuer.keys = [jwk(RSA)]
+    remote.watch.now += FORCED
+    assert (await remote.log_in()).alias == "bob"
+
+
 async def test_a_key_without_a_name_is_not_any_key(remote, issuer):
     issuer.keys = [jwk(RSA)]
     assert await refused(remote, kid="k1") == BAD_TOKEN
