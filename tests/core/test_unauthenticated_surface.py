@@ -45,11 +45,11 @@ LOGINS = {
     "auth/ldap/login/{username:path}": {Verb.UPDATE},
     "auth/cert/login": {Verb.UPDATE},
     "auth/kubernetes/login": {Verb.UPDATE},
+    "sys/mfa/validate": {Verb.UPDATE},  # to complete a login that waits for a second proof
 }
 """Where a token is to be had, once the method is mounted."""
 
 WRAPPING = {
-    "sys/mfa/validate": {Verb.UPDATE},
     "sys/wrapping/lookup": {Verb.READ, Verb.UPDATE},
 }
 """The wrapping token is the credential: it says when and where something was wrapped."""

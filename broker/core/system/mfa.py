@@ -9,7 +9,7 @@ from broker.core.mfa.proofs import proofs_in_payload
 from broker.core.records import MOUNTS, MountTable
 from broker.core.system.parts import SystemBase
 from broker.plugin.context import Context
-from broker.plugin.errors import InvalidRequest
+from broker.plugin.errors import PermissionDenied
 from broker.plugin.fields import Field, Json
 from broker.plugin.messages import Auth
 from broker.plugin.paths import Operation, Path
@@ -27,16 +27,16 @@ class Validate:
 
 
 async def validate(system: SystemBase, ctx: Context, args: Validate) -> Auth:
-    """Complete a login: return its token."""
+    """Complete a login: return its token. Whoever has no login waiting gets a bare 403."""
     if not args.mfa_request_id:
-        raise InvalidRequest("missing request ID")
+        raise PermissionDenied
     request_id, tenant, tx = args.mfa_request_id.reveal(), system.parts.tenant(ctx), ctx.transaction
     found = await pending.find(tenant, tx, request_id, ctx.now)
     table = await tx.load(MOUNTS, MountTable)
     mounts = () if table is None else table.mounts
     mount = None if found is None else next((m for m in mounts if m.accessor == found.accessor), None)
     if found is None or mount is None or mount.tainted:
-        raise InvalidRequest("invalid request ID")
+        raise PermissionDenied
     auth = await pending.release(tenant, tx, request_id, found)
     settings = system.parts.settings
     return await mint_login(
@@ -56,6 +56,6 @@ PATHS = (
     Path(
         "mfa/validate",
         "Complete a login with its second proof.",
-        update=Operation(Validate, Auth, calls=validate, authenticated=False),
+        update=Operation(Validate, Auth, calls=validate, authenticated=False, raises=(PermissionDenied,)),
     ),
 )

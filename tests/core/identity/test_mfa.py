@@ -102,7 +102,7 @@ def test_a_login_becomes_a_token_once_the_code_is_shown(guarded):
     about = guarded.people.data("GET", "auth/token/lookup-self", token=token)
     assert about["path"] == f"auth/{guarded.people.mount}/login/ann"
     assert about["entity_id"] == entity
-    assert guarded.validate(request_id, phone.code()).body["errors"] == ["invalid request ID"]
+    assert guarded.validate(request_id, phone.code()).body["errors"] == ["permission denied"]
 
 
 def test_a_code_in_the_login_itself_saves_the_second_request(guarded, word):
@@ -227,7 +227,7 @@ def test_a_login_waits_in_its_own_namespace_only(api, word):
     reply = api.ask("POST", f"auth/{word}/login/ann", {"password": PASSWORD}, token="", namespace=word)
     request_id = reply.body["auth"]["mfa_requirement"]["mfa_request_id"]
     body = {"mfa_request_id": request_id, "mfa_payload": {guarded.method: [phone.code()]}}
-    assert api.ask("POST", "sys/mfa/validate", body, token="").body["errors"] == ["invalid request ID"]
+    assert api.ask("POST", "sys/mfa/validate", body, token="").body["errors"] == ["permission denied"]
     assert api.ask("POST", "sys/mfa/validate", body, token="", namespace=word).status == 200
 
 
