@@ -21,7 +21,7 @@ from broker.core.denials import Denials
 from broker.core.errands import blocking, schedule
 from broker.core.events import Events
 from broker.core.help import HELP
-from broker.core.intents import intend, queue_one, release
+from broker.core.intents import intend, release
 from broker.core.leasing import enter_lease
 from broker.core.logins import limits_of, mint_login
 from broker.core.quotas.counting import login_role
@@ -31,7 +31,8 @@ from broker.core.results import respond
 from broker.core.runtime import Runtime
 from broker.core.sealing import SealState
 from broker.core.tokens import DENIED
-from broker.core.wrapping import TAKING, check_shown, revoke_wrapped, wrap
+from broker.core.undoing import take_back
+from broker.core.wrapping import TAKING, check_shown, wrap
 from broker.plugin.context import Caller, Context, Mount, NamespaceInfo
 from broker.plugin.errors import (
     AuditFailed,
@@ -210,7 +211,7 @@ class Core:
             finally:
                 await self._release(attempt)
                 if response is not None:
-                    await self._undo(attempt, response)
+                    await take_back(attempt.way.tenant, response, attempt.leased, self._clock)
             raise
         except Exception as error:
             await self._release(attempt)
@@ -227,7 +228,7 @@ class Core:
             if pending is not None:
                 await pending
         except AuditFailed:
-            await self._undo(attempt, response)
+            await take_back(attempt.way.tenant, response, attempt.leased, self._clock)
             raise
         return response
 
@@ -336,29 +337,6 @@ class Core:
         if request.wrap_ttl:
             return await wrap(attempt.way.tenant, attempt.tx, response, attempt.way.path, context)
         return response
-
-    async def _undo(self, attempt: Attempt, response: Response) -> None:
-        """Revoke the token or lease that a response was about to announce: its audit record was refused."""
-        if attempt.leased:
-            await attempt.way.tenant.store.writer.flush()
-            await queue_one(attempt.way.tenant, attempt.leased, self._clock())
-        auth, wrapped = response.auth, response.wrap_info
-        if wrapped is None and (auth is None or auth.client_token is None):
-            return
-        tenant = attempt.way.tenant
-        await tenant.store.writer.flush()  # of a request that was cut off, the commit may still be under way
-        while True:
-            tx = await tenant.store.begin()
-            if wrapped is not None:
-                await revoke_wrapped(tenant, tx, wrapped, self._clock())
-            elif auth is not None and auth.client_token is not None:
-                name = await tenant.tokens.hash_of(tx, auth.client_token.reveal())
-                await tenant.tokens.revoke(tx, name, now=self._clock())
-            try:
-                await tx.commit()
-            except TransactionConflict:
-                continue
-            return
 
     async def _release(self, attempt: Attempt) -> None:
         """Have the outside effects of an attempt undone that did not commit."""
