@@ -22,6 +22,7 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -195,7 +196,12 @@ def within(address: str, networks: Iterable[str]) -> bool:
         return False
     if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
         found = found.ipv4_mapped
-    return any(found in ipaddress.ip_network(network, strict=False) for network in networks)
+    return any(found in _parsed(network) for network in networks)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(network: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(network, strict=False)
 
 
 class _Given:
