@@ -15,7 +15,7 @@ def auth_body(auth: Auth) -> dict[str, Any]:
     return {
         "client_token": "" if auth.client_token is None else auth.client_token.reveal(),
         "accessor": auth.accessor,
-        "policies": list(auth.policies),
+        "policies": None if auth.mfa_requirement else list(auth.policies),
         **({"token_policies": list(auth.token_policies)} if auth.token_policies else {}),
         **({"identity_policies": list(auth.identity_policies)} if auth.identity_policies else {}),
         "metadata": dict(auth.metadata) or None,

@@ -29,7 +29,7 @@ MAX_QR_PIXELS = 1000
 
 @dataclass(frozen=True, slots=True)
 class WriteMethod:
-    """What is left out stays as it was, or takes the value in brackets."""
+    """What is left out takes the value in brackets, also when a method is changed; only its name stays."""
 
     method_name: Annotated[str | None, Field("A name to call the method by.", max_length=128)] = None
     issuer: Annotated[
@@ -181,7 +181,8 @@ def _changed(old: TotpMethod, args: WriteMethod) -> TotpMethod:
         "qr_size": args.qr_size,
         "max_validation_attempts": args.max_validation_attempts,
     }
-    new = msgspec.structs.replace(old, **{name: value for name, value in given.items() if value is not None})
+    base = TotpMethod(old.id, "", old.name)
+    new = msgspec.structs.replace(base, **{name: value for name, value in given.items() if value is not None})
     for wrong, sentence in (
         (new.period <= 0, "period must be greater than zero"),
         (new.key_size <= 0, "key_size must be greater than zero"),
