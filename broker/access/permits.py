@@ -51,7 +51,9 @@ async def take(tx: Transaction, rule: str, *, limit: int, version: int) -> str:
 
 
 async def release(tx: Transaction, permit: str) -> None:
-    """Give a permit back. One whose rule is gone is as good as given back."""
+    """Give a permit back. None (empty), and one whose rule is gone, is as good as given back."""
+    if not permit:
+        return
     path = PREFIX + permit
     shard = await tx.load(path, Shard)
     if shard is not None and shard.used > 0:

@@ -227,8 +227,7 @@ class TokenStore:
             tx.delete(f"{CHILD}{entry.parent}/{name}")
         if entry.expires_at:
             tx.delete(due_path(entry.expires_at, "token", name))
-        if entry.permit:
-            await release(tx, entry.permit)
+        await release(tx, entry.permit)
         for path in await tx.scan(f"cubbyhole/{name}/"):
             tx.delete(f"cubbyhole/{name}/{path}")
 

@@ -9,6 +9,7 @@ import msgspec
 from broker.access.records import TokenEntry
 from broker.access.tokens import ID, LEASES, Limits, base62, grant, whole_seconds
 from broker.core.admission import Session
+from broker.core.quotas.counting import take_lease
 from broker.core.routing import Router
 from broker.core.tenants import Tenant
 from broker.leases import layout
@@ -75,6 +76,7 @@ async def enter_lease(
         renewable=leased.renewable,
         ends=last if last < math.inf else 0,
         capped_by=lifetime.capped_by,
+        permit=await take_lease(tenant, tx, mount, context.path),
     )
     layout.enter(tx, layout.lease_key(lease_id), entry)
     response.lease_id = lease_id

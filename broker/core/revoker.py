@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
+from broker.access.permits import release
 from broker.access.tokens import LEASES
 from broker.core.errands import engine_context
 from broker.core.leasing import mount_of, seen
@@ -128,6 +129,7 @@ class Revoker:
             context.blocking = partial(self._blocking, mount.uuid)
             await router.engine_of(mount).revoke_lease(context, seen(key, entry))
             layout.remove(tx, key, entry)
+            await release(tx, entry.permit)
             try:
                 await tx.commit()
             except TransactionConflict:
@@ -157,6 +159,7 @@ class Revoker:
             if entry.forced:
                 log.warning("lease.forgotten lease=%s reason=%s", key, reason)
                 layout.remove(tx, key, entry)
+                await release(tx, entry.permit)
             else:
                 new = failed(entry, error, self._clock())
                 layout.change(tx, key, entry, new)

@@ -33,6 +33,8 @@ class LeaseEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """When its token ends for certain, which it cannot outlive; zero: no such time is known."""
     capped_by: str = ""
     """Which limit shortened its life, in words; empty if none did."""
+    permit: str = ""
+    """What it holds of a lease-count quota, given back when it is removed."""
     revoking: float = 0
     """Since when it is being revoked: from then on it is not renewed. Zero: it lives."""
     forced: bool = False

@@ -74,6 +74,7 @@ class InputField:
 _DURATION = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)(ns|us|ms|s|m|h|d|w)", re.ASCII)
 _UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
+_NUMBER = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?", re.ASCII)
 _BOOLEANS = {
     "true": True,
     "false": False,
@@ -158,6 +159,8 @@ def _to_int(value: object) -> int:
 
 def _to_float(value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
         return float(value)
     raise _Expected("a number")
 
