@@ -80,7 +80,7 @@ def test_namespaces_and_rules(within_reach):
 def test_the_counters(pair):
     pair.run(
         GET("sys/internal/counters/tokens", only=("data.counters.service_tokens",), ignore=("data",)),
-        GET("sys/internal/counters/entities"),
+        GET("sys/internal/counters/entities", ignore=("data.counters.entities.total",)),
         GET("sys/internal/counters/requests", 404),
         GET("sys/internal/counters/activity", 404),
         GET("sys/internal/counters/tokens", 403, token=None),
