@@ -1,6 +1,6 @@
 """``sys/loggers``: log levels while the server runs, in all workers of the node. Source: Vault's API documentation.
 
-Nothing is stored: a restart, or sealing, brings the configured levels back.
+Nothing is stored: a restart brings the configured levels back.
 """
 
 from dataclasses import dataclass
