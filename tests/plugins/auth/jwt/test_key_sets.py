@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import ssl
 import threading
 
 import pytest
@@ -12,6 +14,7 @@ from broker_plugins.auth.jwt.token import BAD_TOKEN
 
 from broker.plugin import InvalidRequest
 from tests.fixtures.issuer import ED, OTHER_RSA, P256, RSA, IssuerServer, jwk, signed
+from tests.plugin.test_outbound import certificate, saying, serving
 from tests.plugins.auth.jwt.conftest import Kit
 
 
@@ -274,6 +277,23 @@ async def test_a_provider_at_https_cannot_send_us_to_http():
     with pytest.raises(InvalidRequest, match="jwks_uri is not https"):
         _endpoint({"jwks_uri": "http://idp.example/keys"}, "jwks_uri", "https://idp.example")
     assert _endpoint({"jwks_uri": "https://keys.example/"}, "jwks_uri", "https://idp.example")
+
+
+async def test_a_certificate_of_another_name_if_the_configuration_says_so(kit, tmp_path):
+    pem, private = certificate("keys.example")
+    (tmp_path / "server.pem").write_text(pem + private)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    body = json.dumps({"keys": [jwk(RSA, "k1")]}).encode()
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    with serving(saying(answer), context) as (port, _):
+        config = {"jwks_url": f"https://127.0.0.1:{port}/keys", "jwks_ca_pem": pem}
+        with pytest.raises(InvalidRequest, match="certificate is not trusted"):
+            await kit.update("config", **config)
+        with pytest.raises(InvalidRequest, match="certificate is not trusted"):
+            await kit.update("config", **config, override_allowed_server_names="other.example")
+        await kit.update("config", **config, override_allowed_server_names="other.example,keys.example")
+        assert (await kit.log_in(kid="k1")).alias == "bob"
 
 
 async def test_an_unexpected_failure_is_kept_quiet():

@@ -111,6 +111,41 @@ def test_one_state_gives_one_token_however_many_ask_at_once(api):
     server.stop()
 
 
+def test_a_direct_login_in_a_tenant_comes_back_to_the_tenant(api):
+    server = IssuerServer()
+    issuer = server.issuer
+    api.done("POST", "sys/namespaces/jwt-c", {})
+    where = {"namespace": "jwt-c"}
+    api.done("POST", "sys/auth/oidc", {"type": "oidc"}, **where)
+    config = {"oidc_discovery_url": issuer.url, "oidc_client_id": "broker", "oidc_client_secret": "s"}
+    api.done("POST", "auth/oidc/config", config, **where)
+    uri = f"{api.server.address}/v1/jwt-c/auth/oidc/oidc/callback"
+    role = {"user_claim": "sub", "allowed_redirect_uris": uri, "callback_mode": "direct"}
+    api.done("POST", "auth/oidc/role/web", role, **where)
+    asked = {"role": "web", "redirect_uri": uri, "client_nonce": "cn"}
+    begun = api.data("POST", "auth/oidc/oidc/auth_url", asked, token="", **where)
+    query = {name: values[0] for name, values in parse_qs(urlsplit(begun["auth_url"]).query).items()}
+    told = signed(claims(iss=issuer.url, aud="broker", nonce=query["nonce"]), kid="k1")
+    issuer.answers["/token"] = (200, {"id_token": told})
+    back = f"jwt-c/auth/oidc/oidc/callback?state={query['state']}&code=c"
+    page = api.ask("GET", back, token="")
+    assert page.status == 200
+    assert 'action="/v1/jwt-c/auth/oidc/oidc/callback"' in page.body
+    assert page.headers["x-frame-options"] == "DENY"
+    assert api.ask("GET", f"{back}&confirmation=yes", token="").status == 200
+    poll = {"state": begun["state"], "client_nonce": "cn"}
+    assert api.ask("POST", "auth/oidc/oidc/poll", poll, token="").status in (
+        400,
+        403,
+        404,
+    )  # elsewhere: nothing
+    done = api.ask("POST", "auth/oidc/oidc/poll", poll, token="", **where)
+    assert done.status == 200
+    assert done.body["auth"]["metadata"] == {"role": "web"}
+    api.ask("DELETE", "sys/namespaces/jwt-c")
+    server.stop()
+
+
 def test_devices_record_neither_tokens_nor_codes(node, tmp_path):  # noqa: F811
     folder = tmp_path / "audit"
     folder.mkdir(mode=0o700)
