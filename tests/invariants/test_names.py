@@ -164,6 +164,8 @@ OPEN = {
     "sys/wrapping/unwrap",
     "sys/internal/ui/resultant-acl",
     "sys/internal/ui/namespaces",
+    "identity/oidc/.well-known/keys",
+    "identity/oidc/.well-known/openid-configuration",
 }
 
 
