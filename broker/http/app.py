@@ -8,7 +8,7 @@ import logging
 import os
 import re
 from asyncio import current_task
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from time import time
 from typing import Any, cast
@@ -18,27 +18,32 @@ import falcon.asgi
 
 from broker.core.jsontext import encode
 from broker.core.requests import Request
-from broker.plugin.context import Connection
 from broker.plugin.errors import (
     BrokerError,
     InvalidRequest,
     PermissionDenied,
     Tampered,
-    TooLarge,
-    UnsupportedMediaType,
     UnsupportedOperation,
 )
-from broker.plugin.fields import parse_duration
 from broker.plugin.messages import Response
-from broker.plugin.secret import Secret
 from broker.plugin.verbs import Verb
 
 from .answers import envelope, error_body
 from .cors import Cors
 from .errors import TookTooLong
+from .incoming import (
+    Receive,
+    check_patch_type,
+    connection_of,
+    from_query,
+    headers_of,
+    parse_by_type,
+    read_body,
+    token_of,
+    wrap_seconds,
+)
 from .listener import CEREMONIES, ListenerRules, RuleBook, first
 from .stored import StoredSettings
-from .strictjson import parse_body
 from .target import PREFIX, parse_namespace, parse_path, parse_query
 
 log = logging.getLogger("broker.http")
@@ -58,19 +63,9 @@ PAGE_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"))
 """Outside of ``/v1/``. OPTIONS, TRACE and CONNECT are nobody's, wherever they point."""
 LISTING = frozenset((Verb.LIST, Verb.SCAN))
 WITH_BODY = frozenset((Verb.UPDATE, Verb.PATCH))
-ONCE = (
-    b"x-vault-token",
-    b"authorization",
-    b"x-vault-namespace",
-    b"x-vault-wrap-ttl",
-    b"content-length",
-    b"host",
-)
-"""Headers that decide something: sent twice, they are refused."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 Scope = Mapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 NO_STORE = (b"cache-control", b"no-store")
@@ -86,14 +81,6 @@ NO_DATA: Mapping[str, Any] = {}
 
 HEALTH = "sys/health"
 """The one path that answers HEAD: load balancers ask it for nothing but the status."""
-
-MERGE_PATCH = "application/merge-patch+json"
-FORM = "application/x-www-form-urlencoded"
-SWITCHES = {"list": Verb.LIST, "scan": Verb.SCAN, "help": Verb.HELP}
-ON, OFF = (
-    frozenset(("true", "1", "t", "True", "TRUE", "T")),
-    frozenset(("false", "0", "f", "False", "FALSE", "F", "")),
-)
 
 
 class Edge:
@@ -184,7 +171,7 @@ class Edge:
     async def _read(
         self, scope: Scope, receive: Receive, request_id: str, rules: ListenerRules, client: str | None
     ) -> Request:
-        headers = _headers(scope["headers"])
+        headers = headers_of(scope["headers"])
         path = parse_path(scope["raw_path"])
         verb = VERBS.get(scope["method"])
         if verb is None:
@@ -198,14 +185,14 @@ class Edge:
                 raise InvalidRequest("cannot write to a path ending in '/'")
             kind = headers.get("content-type", "")
             if verb is Verb.PATCH:
-                _check_patch_type(kind)
-            body = await _body(headers, receive, rules.max_body)
-            data = _parse(kind, body, rules)
+                check_patch_type(kind)
+            body = await read_body(headers, receive, rules.max_body)
+            data = parse_by_type(kind, body, rules)
         elif scope["query_string"]:
-            verb, data = _from_query(verb, parse_query(scope["query_string"]))
+            verb, data = from_query(verb, parse_query(scope["query_string"]))
         if verb in LISTING and not path.endswith("/"):
             path += "/"
-        token = _token(headers)
+        token = token_of(headers)
         wrap = headers.get("x-vault-wrap-ttl")
         namespace = headers.get("x-vault-namespace")
         return Request(
@@ -216,36 +203,9 @@ class Edge:
             data=data,
             token=token,
             headers=headers,
-            connection=_connection(scope, client),
-            wrap_ttl=_wrap_seconds(wrap) if wrap else None,
+            connection=connection_of(scope, client),
+            wrap_ttl=wrap_seconds(wrap) if wrap else None,
         )
-
-
-def _parse(kind: str, body: bytes, rules: ListenerRules) -> Mapping[str, Any]:
-    """Read a body: JSON whatever its type says, as clients send it, unless it is a form and looks like one."""
-    if kind.startswith(FORM) and body[:1] not in (b"", b"{"):
-        return parse_query(body)
-    return parse_body(body, rules.json)
-
-
-async def _body(headers: Mapping[str, str], receive: Receive, limit: int) -> bytes:
-    """Read the body, stopping at the limit (in bytes) before it is buffered."""
-    length = headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and int(length[:20]) > limit:
-        raise TooLarge(f"request body is larger than {limit} bytes")
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise InvalidRequest("the request ended before its body was complete")
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise TooLarge(f"request body is larger than {limit} bytes")
-        if not message.get("more_body", False):
-            return b"".join((*chunks, chunk)) if chunks else chunk
-        chunks.append(chunk)
 
 
 async def _stream(
@@ -320,63 +280,6 @@ def _failed(error: Exception, request_id: str) -> tuple[int, Headers, bytes]:
     log.error("request.failed request_id=%s error=%s", request_id, type(error).__name__, exc_info=error)
     body = encode({"errors": [f"internal error; request_id {request_id}"]}) + b"\n"
     return 500, _error_headers(request_id), body
-
-
-def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return the headers by lower-case name. Raises: InvalidRequest if one that decides something comes twice."""
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
-    if len(headers) != len(raw):
-        names = [name for name, _ in raw]
-        for name in ONCE:
-            if names.count(name) > 1:
-                raise InvalidRequest(f"header {name.decode()} is given more than once")
-    return headers
-
-
-def _token(headers: dict[str, str]) -> Secret[str] | None:
-    """Take the token out of the headers: ``X-Vault-Token``, else ``Authorization: Bearer``. Nobody behind sees it there."""
-    text = headers.pop("x-vault-token", "")
-    if not text and "authorization" in headers:
-        kind, _, rest = headers["authorization"].partition(" ")
-        if kind.lower() == "bearer":
-            text = rest.strip()
-            del headers["authorization"]
-    return Secret(text) if text else None
-
-
-def _wrap_seconds(text: str) -> float:
-    seconds = parse_duration(text).total_seconds()
-    if seconds < 0:
-        raise InvalidRequest("requested wrap TTL cannot be negative")
-    return seconds
-
-
-def _connection(scope: Mapping[str, Any], forwarded: str | None) -> Connection:
-    """The peer as the socket has it; ``forwarded`` is the client's address as a listed proxy gives it."""
-    client = scope.get("client") or ("", 0)
-    tls = (scope.get("extensions") or {}).get("tls")
-    chain = tuple(tls.get("client_cert_chain_der", ())) if tls else ()
-    return Connection(forwarded or client[0], client[1] or 0, scope.get("scheme", "http"), chain)
-
-
-def _from_query(verb: Verb, query: dict[str, str | list[str]]) -> tuple[Verb, dict[str, Any]]:
-    """Fold the query's switches into the verb; the rest is the request's data. Raises: InvalidRequest."""
-    for name, meant in SWITCHES.items():
-        value = query.pop(name, "")
-        if value in ON:
-            verb = meant if verb is Verb.READ else verb
-        elif value not in OFF:
-            raise InvalidRequest(f'query "{name}": expected true or false')
-    # "?version=" says no more than leaving it out.
-    return verb, {name: value for name, value in query.items() if value != ""}
-
-
-def _check_patch_type(content_type: str) -> None:
-    if not content_type:
-        raise InvalidRequest("mime: no media type")
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind != MERGE_PATCH:
-        raise UnsupportedMediaType(f"PATCH requires Content-Type of {MERGE_PATCH}, provided {kind[:64]}")
 
 
 async def _unhandled(req: Any, resp: Any, error: Exception, params: Any) -> None:
