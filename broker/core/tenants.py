@@ -15,7 +15,7 @@ from broker.barrier.codec import TenantCodec
 from broker.core.records import MOUNTS, NAMESPACES, MountTable, NamespaceRecord
 from broker.core.routing import Router
 from broker.plugin.context import Mount, MountConfig, NamespaceInfo
-from broker.plugin.errors import BrokerError, NotFound, Tampered
+from broker.plugin.errors import BrokerError, InsufficientStorage, NotFound, Tampered
 from broker.plugin.secret import Secret
 from broker.plugin.storage import Backend
 from broker.storage.errors import TransactionConflict
@@ -253,7 +253,7 @@ def builtin_mounts() -> tuple[Mount, ...]:
 async def complete_mounts(store: TenantStore) -> None:
     """Give a tenant that was born before one of the built-in mounts what it lacks.
 
-    A path that an operator has taken meanwhile stays his.
+    A path that an operator has taken meanwhile stays his. A store without room for it serves as it is.
     """
     while True:
         tx = await store.begin()
@@ -269,4 +269,6 @@ async def complete_mounts(store: TenantStore) -> None:
             await tx.commit()
         except TransactionConflict:
             continue
+        except InsufficientStorage:
+            log.warning("tenant.mounts_incomplete tenant=%s", store.tenant)
         return
