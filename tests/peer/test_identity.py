@@ -215,6 +215,19 @@ def test_a_prepared_alias_is_found_by_the_login(pair, people):
     )
 
 
+def test_aliases_of_a_mount_that_is_gone(pair, people):
+    pair.run(
+        log_in("ann", save={"e": "auth.entity_id"}),
+        GET("identity/entity/id/${e}", save={"a": "data.aliases.0.id"}),
+        DELETE("sys/auth/${m}", 204),
+        GET("identity/entity/id/${e}"),
+        GET("identity/entity-alias/id/${a}"),
+        POST("identity/entity-alias/id/${a}", {"name": "q"}, 400),
+        DELETE("identity/entity-alias/id/${a}", 204),
+        GET("identity/entity/id/${e}"),
+    )
+
+
 def test_groups(pair, people):
     pair.run(
         log_in("ann", save={"e": "auth.entity_id", "t": "auth.client_token"}),

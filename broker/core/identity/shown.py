@@ -84,11 +84,9 @@ def _alias_short(alias: AliasRecord, mounts: Mounts) -> dict[str, Any]:
 
 def _mount_of(alias: AliasRecord, mounts: Mounts) -> dict[str, str]:
     mount = mounts.get(alias.accessor)
-    return {
-        "mount_accessor": alias.accessor,
-        "mount_path": "" if mount is None else mount.prefix,
-        "mount_type": alias.mount_type if mount is None else mount.type,
-    }
+    if mount is None:  # disabled since: its accessor never comes back
+        return {"mount_accessor": alias.accessor}
+    return {"mount_accessor": alias.accessor, "mount_path": mount.prefix, "mount_type": mount.type}
 
 
 def group_shown(
