@@ -134,22 +134,6 @@ def test_no_secret_is_ever_in_the_log_that_readers_see(own: Api):
     reader.close()
 
 
-def test_only_so_many_read_at_once(own: Api):
-    readers = [Reader(own) for _ in range(30)]
-    statuses = [reader.answer.status for reader in readers]
-    assert set(statuses) <= {200, 429}
-    assert 0 < statuses.count(200) <= 24
-    for reader in readers:
-        reader.close()
-    eventually(lambda: _opens(own))
-
-
-def _opens(api: Api) -> bool:
-    reader = Reader(api)
-    reader.close()
-    return reader.answer.status == 200
-
-
 # Levels
 
 
