@@ -7,8 +7,10 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -57,6 +59,22 @@ def eventually(check: Callable[[], bool]) -> None:
 def reload(api: Api) -> None:
     """Have every worker log a line."""
     os.kill(api.server.pid, signal.SIGHUP)
+
+
+@contextmanager
+def reloading(api: Api) -> Iterator[None]:
+    """Have every worker log a line again and again."""
+    done = threading.Event()
+
+    def again() -> None:
+        while not done.wait(0.2):
+            reload(api)
+
+    thread = threading.Thread(target=again)
+    thread.start()
+    yield
+    done.set()
+    thread.join()
 
 
 def lines_of_all_workers(api: Api) -> list[http.client.HTTPConnection]:
@@ -161,9 +179,14 @@ def test_a_level_holds_in_every_worker_until_it_is_taken_back(own: Api):
 
 def test_what_is_set_acts_on_the_log(own: Api):
     own.done("POST", "sys/loggers", {"level": "error"})
+    for connection in lines_of_all_workers(own):  # whoever is asked for its levels has heard of them
+        connection.request("GET", "/v1/sys/loggers", headers={"X-Vault-Token": own.token})
+        connection.getresponse().read()
+        connection.close()
     reader = Reader(own)
-    reload(own)
-    reader.until("worker 0 reloaded")  # readers have levels of their own
+    with reloading(own):  # readers have levels of their own, of which the other workers hear in a moment
+        for worker in range(3):
+            reader.until(f"worker {worker} reloaded")
     reader.close()
     assert "reloaded" not in own.server.log_path.read_text()
     own.done("DELETE", "sys/loggers")
