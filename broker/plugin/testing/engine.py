@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from broker.plugin.context import Caller, Connection, Context, Mount, NamespaceInfo
+from broker.plugin.context import INTENT_GRACE, Caller, Connection, Context, Mount, NamespaceInfo
 from broker.plugin.engine import Engine, EngineType
 from broker.plugin.errors import UnsupportedOperation
 from broker.plugin.paths import Operation, Path, PathTable
@@ -82,6 +82,7 @@ class EngineHarness:
         self.denied: set[tuple[Verb, str]] = set()
         self.connection = Connection()
         self.scheduled: set[tuple[float, str]] = set()
+        self.intended: list[tuple[str, Mapping[str, Any]]] = []
         self.last: Exchange | None = None
         self._random = random.Random(0)  # noqa: S311 - tests repeat
 
@@ -157,9 +158,16 @@ class EngineHarness:
         )
         context.judge = _Allowing(self.denied)
         context.schedule = lambda when, name: self.scheduled.add((when, name))
+        context.intend = self._intend
         context.default_ttl = self.mount.config.default_lease_ttl or DEFAULT_TTL
         context.max_ttl = self.mount.config.max_lease_ttl or DEFAULT_TTL
         return context
+
+    async def _intend(
+        self, kind: str, internal: Mapping[str, Any], *, grace: timedelta = INTENT_GRACE
+    ) -> None:
+        """Keep in ``intended`` what an engine wrote down before an effect."""
+        self.intended.append((kind, internal))
 
     def act_as(self, **changes: Any) -> None:
         """Change the caller: ``kit.act_as(token_hash="b", root=False)``."""
