@@ -59,13 +59,6 @@ class TokenEntry(msgspec.Struct, frozen=True, omit_defaults=True):
         return not self.bound_cidrs or self.root or within(address, self.bound_cidrs)
 
 
-class AccessorEntry(msgspec.Struct, frozen=True):
-    """From an accessor (by keyed hash) to its token's storage name."""
-
-    token: str
-    v: int = 1
-
-
 class TokenSalt(msgspec.Struct, frozen=True):
     """The key under which a tenant's tokens are hashed, 32 bytes as hex."""
 

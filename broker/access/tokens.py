@@ -3,15 +3,18 @@
 Layout in the tenant's store::
 
     sys/token/salt                       the hashing key
-    sys/token/id/<hash>                  TokenEntry
-    sys/token/accessor/<hash>            AccessorEntry
+    sys/token/id/<hash>                  TokenEntry; the hash is its accessor's
     sys/token/child/<parent>/<child>     index of children
-    sys/lease/id/<path>/h<hash>          the token's own lease: finds it below the path that made it
+    sys/lease/id/<path>/h<time><hash>    the token's own lease: finds it below the path that made it
     sys/token/leases/<hash>              TokenLeases: that secrets were leased to it, which die with it
     sys/due/<time>/<kind>-<name>         DueEntry, time-ordered, for the steward
 
 A token dies with any of its ancestors: ``lookup`` walks the (cached) parents, so revoking a parent acts on the whole
 tree with one write, and the steward clears the remains in bounded steps.
+
+A token's accessor is derived from it under the hashing key, and its storage name from the accessor: one row is found by both.
+Of the rows of a new token only that one lies at a random place; the others lie beside their like of the same time, so a login
+touches few pages of the store however many tokens there are.
 """
 
 import hmac
@@ -23,18 +26,17 @@ from functools import lru_cache
 
 import msgspec
 
-from broker.access.base62 import base62
+from broker.access.base62 import base62, letters_of
 from broker.access.batch import PREFIX as BATCH_PREFIX
 from broker.access.batch import BatchTokens
 from broker.access.permits import release
-from broker.access.records import AccessorEntry, DueEntry, TokenEntry, TokenSalt
+from broker.access.records import DueEntry, TokenEntry, TokenSalt
 from broker.plugin.errors import InvalidRequest, Tampered
 from broker.plugin.messages import Auth
 from broker.plugin.secret import Secret
 from broker.storage.transaction import Transaction
 
 ID = "sys/token/id/"
-ACCESSOR = "sys/token/accessor/"
 CHILD = "sys/token/child/"
 SALT = "sys/token/salt"
 DUE = "sys/due/"
@@ -51,9 +53,22 @@ def due_path(when: float, kind: str, name: str) -> str:
 
 
 def lease_path(name: str, entry: TokenEntry) -> str:
-    """Return where a token's own lease lies: at its lease id, ``auth/token/create/h<hash>`` and the namespace's suffix."""
+    """Return where a token's own lease lies: at its lease id.
+
+    That is the path that made it, ``/h``, when it was made (Unix seconds, 8 hex digits), its storage name, and the
+    namespace's suffix.
+    """
     _, dot, namespace = entry.accessor.partition(".")
-    return f"{LEASE}{entry.path.rstrip('/')}/h{name}{dot}{namespace}"
+    return f"{LEASE}{entry.path.rstrip('/')}/h{entry.created_at & 0xFFFFFFFF:08x}{name}{dot}{namespace}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A token that is not stored yet: itself, its accessor, and the name it will be stored under."""
+
+    token: Secret[str]
+    accessor: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +102,33 @@ class TokenStore:
         tx.save(SALT, TokenSalt(secrets.token_hex(32)))
 
     async def hash_of(self, tx: Transaction, text: str) -> str:
-        """Return the storage name of a token or accessor: 64 hex digits."""
+        """Return what something secret or personal is stored under: 64 hex digits of a keyed hash."""
         key = self._salt or await self._key(tx)
         return hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256").hex()
+
+    async def accessor_of(self, tx: Transaction, token: str) -> str:
+        """Return a token's accessor: 24 base62 characters and the namespace's suffix. It does not lead back to the token."""
+        key = self._salt or await self._key(tx)
+        text, found = b"accessor\0" + token.encode("utf-8", "surrogatepass"), ""
+        while len(found) < 24:
+            found += letters_of(hmac.digest(key, len(found).to_bytes() + text, "sha256"))
+        return found[:24] + self._suffix
+
+    async def name_of(self, tx: Transaction, token: str) -> str:
+        """Return the storage name of a token."""
+        return await self.hash_of(tx, await self.accessor_of(tx, token))
+
+    async def fresh(self, tx: Transaction, *, custom: str | None = None) -> Fresh:
+        """Make up a token, or take a ``custom`` id that the caller has authorised."""
+        text = f"{custom}{self._suffix}" if custom is not None else f"hvs.{base62(24)}{self._suffix}"
+        accessor = await self.accessor_of(tx, text)
+        return Fresh(Secret(text), accessor, await self.hash_of(tx, accessor))
 
     async def lookup(self, tx: Transaction, token: str, now: float) -> Found | None:
         """Return a live token, or ``None`` if it is unknown, expired, revoked or below one that is."""
         if token.startswith(BATCH_PREFIX):
             return await self._lookup_batch(tx, token, now)
-        name = await self.hash_of(tx, token)
+        name = await self.name_of(tx, token)
         entry = await self.alive(tx, name, now)
         return None if entry is None else Found(name, entry)
 
@@ -142,45 +175,30 @@ class TokenStore:
 
     async def by_accessor(self, tx: Transaction, accessor: str, now: float) -> Found | None:
         """Return the live token that ``accessor`` refers to."""
-        index = await tx.load(ACCESSOR + await self.hash_of(tx, accessor), AccessorEntry)
-        if index is None:
-            return None
-        entry = await self.alive(tx, index.token, now)
-        return None if entry is None else Found(index.token, entry)
+        name = await self.hash_of(tx, accessor)
+        entry = await self.alive(tx, name, now)
+        return None if entry is None else Found(name, entry)
 
-    async def mint(
-        self,
-        tx: Transaction,
-        entry: TokenEntry,
-        *,
-        token: str | None = None,
-    ) -> Secret[str]:
-        """Store a new token and its indexes, and return it.
+    def mint(self, tx: Transaction, entry: TokenEntry, made: Fresh | None) -> Secret[str]:
+        """Store a new token and its indexes, and return it. ``entry.accessor`` is the one of ``made``.
 
-        A batch token is not stored: it carries its entry. ``token`` is a custom id, which the caller has authorised.
+        A batch token is not stored and has no ``made``: it carries its entry.
         The parent, where there is one, was read in this transaction: if it is revoked meanwhile, the commit conflicts.
         """
-        if entry.type == "batch":
+        if made is None:
             return Secret(self._batch.seal(tx.codec, entry))
-        text = f"{token}{self._suffix}" if token is not None else f"hvs.{base62(24)}{self._suffix}"
-        name = await self.hash_of(tx, text)
-        accessor = entry.accessor
+        name = made.name
         tx.save(ID + name, entry)
-        tx.save(ACCESSOR + await self.hash_of(tx, accessor), AccessorEntry(name))
         if entry.parent:
             tx.save(f"{CHILD}{entry.parent}/{name}", DueEntry("child", name))
         if entry.expires_at:
             tx.save(due_path(entry.expires_at, "token", name), DueEntry("token", name))
         tx.put(lease_path(name, entry), TOKEN_LEASE)
-        return Secret(text)
+        return made.token
 
-    async def taken(self, tx: Transaction, custom: str) -> bool:
+    async def taken(self, tx: Transaction, made: Fresh) -> bool:
         """Tell whether a custom id is in use."""
-        return await tx.load(ID + await self.hash_of(tx, custom + self._suffix), TokenEntry) is not None
-
-    def new_accessor(self) -> str:
-        """Return a fresh accessor: 24 base62 characters and the namespace's suffix."""
-        return base62(24) + self._suffix
+        return await tx.load(ID + made.name, TokenEntry) is not None
 
     def update(self, tx: Transaction, name: str, old: TokenEntry, new: TokenEntry) -> None:
         """Store a changed entry, moving its place in the due index along."""
@@ -222,7 +240,6 @@ class TokenStore:
         tx.delete(ID + name)
         tx.delete(lease_path(name, entry))
         tx.delete(LEASES + name)
-        tx.delete(ACCESSOR + await self.hash_of(tx, entry.accessor))
         if entry.parent:
             tx.delete(f"{CHILD}{entry.parent}/{name}")
         if entry.expires_at:
@@ -257,19 +274,15 @@ class TokenStore:
         return True
 
     async def tidy(self, tx: Transaction, after: str, *, now: float, batch: int = 200) -> None:
-        """Take one bounded step through the accessors behind ``after``, and enter the next one as due.
+        """Take one bounded step through the tokens behind ``after``, and enter the next one as due.
 
-        Drops accessors whose token is gone, and tokens whose parent is: nothing should leave such, so this costs
-        only reads.
+        Drops tokens whose parent is gone: nothing should leave such, so this costs only reads.
         """
-        names = await tx.list(ACCESSOR, after=after, limit=batch)
+        names = await tx.list(ID, after=after, limit=batch)
         for name in names:
-            index = await tx.load(ACCESSOR + name, AccessorEntry)
-            entry = None if index is None else await tx.load(ID + index.token, TokenEntry)
-            if index is None or entry is None:
-                tx.delete(ACCESSOR + name)
-            elif entry.parent and await tx.load(ID + entry.parent, TokenEntry) is None:
-                await self.revoke(tx, index.token, now=now)
+            entry = await tx.load(ID + name, TokenEntry)
+            if entry is not None and entry.parent and await tx.load(ID + entry.parent, TokenEntry) is None:
+                await self.revoke(tx, name, now=now)
         if len(names) == batch:
             tx.save(due_path(now, "tidy", names[-1]), DueEntry("tidy", names[-1]))
 
@@ -385,6 +398,7 @@ def auth_of(entry: TokenEntry, token: Secret[str] | None, *, policies: tuple[str
 
 __all__ = [
     "Found",
+    "Fresh",
     "Lifetime",
     "Limits",
     "TokenStore",

@@ -27,12 +27,13 @@ async def mint_root(
 ) -> Secret[str]:
     """Store a root token: all powers, no expiry, no parent."""
     now = time.time()
+    made = await tokens.fresh(tx, custom=token)
     entry = TokenEntry(
-        accessor=tokens.new_accessor(),
+        accessor=made.accessor,
         policies=("root",),
         path=path,
         created_at=int(now),
         display_name="root",
         issue_time=issue_time(now),
     )
-    return await tokens.mint(tx, entry, token=token)
+    return tokens.mint(tx, entry, made)

@@ -72,8 +72,9 @@ async def mint_login(
     )
     for sentence in lifetime.warnings:
         context.warn(sentence)
+    made = None if batch else await tenant.tokens.fresh(tx)
     entry = TokenEntry(
-        accessor="" if batch else tenant.tokens.new_accessor(),
+        accessor="" if made is None else made.accessor,
         policies=policies,
         path=f"{mount.prefix}{at}/{auth.below}" if auth.below else mount.prefix + at,
         created_at=int(context.now),
@@ -95,7 +96,7 @@ async def mint_login(
         internal=dict(auth.internal) or None,
         permit="" if batch else await take_lease(tenant, tx, mount, at, role=role),
     )
-    auth.client_token = await tenant.tokens.mint(tx, entry)
+    auth.client_token = tenant.tokens.mint(tx, entry, made)
     auth.accessor, auth.token_type, auth.renewable = entry.accessor, entry.type, entry.renewable
     auth.expires_at, auth.capped_by = entry.expires_at, entry.capped_by
     auth.token_policies = policies

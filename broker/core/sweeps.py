@@ -26,7 +26,7 @@ STEP = 100
 """Leases in one transaction: short enough that requests of the same worker do not notice."""
 PAUSE = 0.25
 """How long to pause after a step, as a part of the time that it took."""
-TOKEN_LEASE = re.compile(r"(.+)/h([0-9a-f]{64})(?:\.[0-9A-Za-z]+)?", re.ASCII | re.DOTALL)
+TOKEN_LEASE = re.compile(r"(.+)/h[0-9a-f]{8}([0-9a-f]{64})(?:\.[0-9A-Za-z]+)?", re.ASCII | re.DOTALL)
 """The lease id of a token: the path that made it, and its storage name."""
 
 

@@ -100,7 +100,7 @@ class TokenService:
             found = await home.tokens.lookup(tx, text, ctx.now)
             mine = own or (ctx.token is not None and ctx.token.reveal() == text)
             return None if found is None or not mine else Located(found, home, tx, own)
-        name = await home.tokens.hash_of(tx, text)
+        name = await home.tokens.name_of(tx, text)
         if not own and name != ctx.caller.token_hash:
             return None  # another's token in a namespace above is none of a child's business
         if name == ctx.caller.token_hash:
@@ -128,6 +128,7 @@ class TokenService:
             raise InvalidRequest("root or sudo privileges required to create orphan token")
         alone = orphan or (wanted.no_parent if role is None else role.orphan)
         parent = None if alone else caller
+        made = None if batch else await self._store.fresh(tx, custom=custom)
         entry = rules.new_entry(
             ctx,
             wanted,
@@ -135,18 +136,18 @@ class TokenService:
             policies,
             limits=self._limits(ctx),
             parent="" if parent is None else parent.hash,
-            accessor=self._store.new_accessor(),
+            accessor="" if made is None else made.accessor,
             sudo=sudo,
         )
         entry = await self._placed(ctx, entry, parent, wanted)
-        if custom is not None and not batch and await self._store.taken(tx, custom):
+        if custom is not None and made is not None and await self._store.taken(tx, made):
             raise InvalidRequest("cannot create a token with a duplicate ID")
         if parent is not None:
             await self._check_depth(tx, parent)
         if entry.expires_at and not batch:
             permit = await take_lease(self._tenant, tx, ctx.mount, ctx.path)
             entry = msgspec.structs.replace(entry, permit=permit)
-        token = await self._store.mint(tx, entry, token=custom)
+        token = self._store.mint(tx, entry, made)
         for name in entry.policies:
             if name != "root" and await tx.load(POLICY + name, PolicyRecord) is None:
                 ctx.warn(f'Policy "{name}" does not exist')

@@ -23,7 +23,7 @@ async def take_back(tenant: Tenant, response: Response, leased: str, clock: Call
         if wrapped is not None:
             await revoke_wrapped(tenant, tx, wrapped, clock())
         elif auth is not None and auth.client_token is not None:
-            name = await tenant.tokens.hash_of(tx, auth.client_token.reveal())
+            name = await tenant.tokens.name_of(tx, auth.client_token.reveal())
             await tenant.tokens.revoke(tx, name, now=clock())
         try:
             await tx.commit()

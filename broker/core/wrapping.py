@@ -90,8 +90,9 @@ async def store(
     tenant: Tenant, tx: Transaction, body: Mapping[str, Any], path: str, ttl: int, now: float
 ) -> WrapInfo:
     """Make a wrapping token that lives ``ttl`` seconds and holds ``body``."""
+    made = await tenant.tokens.fresh(tx)
     entry = TokenEntry(
-        accessor=tenant.tokens.new_accessor(),
+        accessor=made.accessor,
         policies=(RESPONSE_WRAPPING,),
         path=path,
         created_at=int(now),
@@ -101,9 +102,8 @@ async def store(
         expires_at=now + ttl,
         issue_time=issue_time(now),
     )
-    token = await tenant.tokens.mint(tx, entry)
-    name = await tenant.tokens.hash_of(tx, token.reveal())
-    tx.save(_place(name), Wrapped(data={"response": encode(body).decode()}))
+    token = tenant.tokens.mint(tx, entry, made)
+    tx.save(_place(made.name), Wrapped(data={"response": encode(body).decode()}))
     accessor = (body.get("auth") or {}).get("accessor") or _secret_id_accessor(body)
     return WrapInfo(token, entry.accessor, ttl, now, path, accessor)
 
@@ -121,7 +121,7 @@ async def find(
         return None
     own = home is tenant and tx is not None
     place = tx if own and tx is not None else await home.store.begin()
-    name = await home.tokens.hash_of(place, token)
+    name = await home.tokens.name_of(place, token)
     entry = await (
         place.load(ID + name, TokenEntry) if name == spent else home.tokens.alive(place, name, now)
     )
@@ -142,7 +142,7 @@ async def check_shown(tenant: Tenant, request: Request, now: float, events: Even
     home = home_of(tenant, token)
     if home is not None:
         tx = await home.store.begin()
-        entry = await tx.load(ID + await home.tokens.hash_of(tx, token), TokenEntry)
+        entry = await tx.load(ID + await home.tokens.name_of(tx, token), TokenEntry)
         if entry is not None and entry.policies == (RESPONSE_WRAPPING,) and entry.num_uses < 0:
             facts = {
                 "accessor": entry.accessor,
@@ -157,7 +157,7 @@ async def check_shown(tenant: Tenant, request: Request, now: float, events: Even
 
 async def revoke_wrapped(tenant: Tenant, tx: Transaction, info: WrapInfo, now: float) -> None:
     """Revoke a wrapping token that nobody was told of, and the token that waits behind it."""
-    await tenant.tokens.revoke(tx, await tenant.tokens.hash_of(tx, info.token.reveal()), now=now)
+    await tenant.tokens.revoke(tx, await tenant.tokens.name_of(tx, info.token.reveal()), now=now)
     if info.wrapped_accessor:
         found = await tenant.tokens.by_accessor(tx, info.wrapped_accessor, now)
         if found is not None:

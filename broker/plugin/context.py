@@ -218,7 +218,9 @@ class Context:
         self.schedule: Callable[[float, str], None] = (
             _no_schedule  # ask for engine.wake(ctx, name) at a Unix time
         )
-        self.intend: Intend = _no_intend  # before an effect outside: have it undone unless this request commits
+        self.intend: Intend = (
+            _no_intend  # before an effect outside: have it undone unless this request commits
+        )
         self.sudo = False  # the caller has the sudo capability on this path
         self.warnings: list[str] = []
 

@@ -46,8 +46,9 @@ class Tokens:
             found = await self.store.lookup(tx, parent, self.now)
             assert found is not None
             above = found.hash
+        made = None if more.get("type") == "batch" else await self.store.fresh(tx)
         entry = TokenEntry(
-            accessor=self.store.new_accessor(),
+            accessor="" if made is None else made.accessor,
             policies=("default",),
             path="auth/token/create",
             created_at=int(self.now),
@@ -56,13 +57,13 @@ class Tokens:
             ttl=int(lives),
             **more,
         )
-        return (await self.store.mint(tx, entry)).reveal()
+        return self.store.mint(tx, entry, made).reveal()
 
     async def lives(self, token: str) -> bool:
         return await self.store.lookup(await self.begin(), token, self.now) is not None
 
     async def name(self, token: str) -> str:
-        return await self.store.hash_of(await self.begin(), token)
+        return await self.store.name_of(await self.begin(), token)
 
     async def entry(self, token: str) -> TokenEntry | None:
         return await (await self.begin()).load(f"sys/token/id/{await self.name(token)}", TokenEntry)

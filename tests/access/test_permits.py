@@ -119,6 +119,6 @@ async def test_a_token_gives_its_permit_back_when_it_is_erased(tokens):
     token = await tokens.mint(permit=permit)
     assert await take(tokens.space, 1) == ""
     tx = await tokens.begin()
-    await tokens.store.revoke(tx, await tokens.store.hash_of(tx, token), now=tokens.now)
+    await tokens.store.revoke(tx, await tokens.store.name_of(tx, token), now=tokens.now)
     await tx.commit()
     assert await take(tokens.space, 1)

@@ -34,7 +34,10 @@ def tag_of(mount: Mount) -> str:
 
 def described(mount: Mount, paths: Iterable[Path], *, generic: bool = False) -> Described:
     """Return a mount's table at its place; with ``generic``, at a parameter named after the mount."""
-    fixed = mount.type in ("system", "cubbyhole", "identity") or (mount.table, mount.type) == ("auth", "token")
+    fixed = mount.type in ("system", "cubbyhole", "identity") or (mount.table, mount.type) == (
+        "auth",
+        "token",
+    )
     if fixed or not generic:
         return Described(mount.prefix, tag_of(mount), tuple(paths))
     name = re.sub(r"[^a-z0-9]+", "_", mount.path.strip("/").lower()) + "_mount_path"
