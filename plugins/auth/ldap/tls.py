@@ -21,6 +21,8 @@ def context_of(config: LdapConfig) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if config.certificate:
+        if not config.certificate.isascii():
+            raise ValueError("not a certificate in PEM")
         context.load_verify_locations(cadata=config.certificate)
     else:
         context.load_default_certs()

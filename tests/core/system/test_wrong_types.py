@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from broker.core.identity.engine import IdentityEngine
 from broker.core.plugins import load_catalog
@@ -17,6 +18,7 @@ from broker.plugin.verbs import Verb
 from tests.core.system.conftest import Api
 from tests.fixtures.servers import dev_server
 from tests.peer.client import Client, Reply
+from tests.plugins.auth.cert.authority import authority
 
 CANARY = "hunter2-" + "x" * 64
 ODD = [
@@ -69,6 +71,29 @@ BESIDES = {
     f"sys/quotas/{kind}/{{name}}": {"path": "odd1/", "rate": 1e6, "max_leases": 1_000_000}
     for kind in ("rate-limit", "lease-count")
 }
+CA = authority()
+PUBLIC_KEY = (
+    CA.key.public_key()
+    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
+# Without these, many a path would stop at what is not there.
+READY = {
+    "auth/userpass/users/odd": {"password": "odd"},
+    "auth/approle/role/odd": {},
+    "auth/cert/certs/odd": {"certificate": CA.pem},
+    "auth/jwt/config": {"jwt_validation_pubkeys": [PUBLIC_KEY]},
+    "auth/jwt/role/odd": {"role_type": "jwt", "user_claim": "sub", "bound_audiences": ["odd"]},
+    "auth/kubernetes/config": {"kubernetes_host": "https://127.0.0.1:1", "kubernetes_ca_cert": CA.pem},
+    "auth/kubernetes/role/odd": {
+        "bound_service_account_names": ["odd"],
+        "bound_service_account_namespaces": ["odd"],
+    },
+    "identity/entity": {"name": "odd"},
+    "identity/group": {"name": "odd"},
+    "identity/oidc/key/odd": {"algorithm": "ES256"},
+    "identity/oidc/role/odd": {"key": "odd"},
+}
 # They stop the node or begin what would change how every other test finds it.
 LEFT_OUT = {
     "sys/seal",
@@ -109,6 +134,11 @@ def odd(tmp_path_factory) -> Iterator[Api]:
     api = Api(server)
     for version in ("1", "2"):
         api.done("POST", f"sys/mounts/odd{version}", {"type": "kv", "options": {"version": version}})
+    for kind in load_catalog().auth_methods:
+        if kind.name != "token":
+            api.done("POST", f"sys/auth/{kind.name}", {"type": kind.name})
+    for path, body in READY.items():
+        api.done("POST", path, body)
     yield api
     api.close()
     server.stop()
@@ -134,6 +164,11 @@ def _ask(client: Client, verb: Verb, path: str, token: str, fields: dict[str, ob
     return client.send(METHODS[verb], f"/v1/{path}", headers, json.dumps(fields).encode())
 
 
+def _waits(template: str, reply: Reply) -> bool:
+    """Tell whether all was well but for the directory, which is not there."""
+    return template == "auth/ldap/login/{username:path}" and reply.status == 503
+
+
 @pytest.mark.parametrize(("template", "verb", "operation"), ROWS)
 def test_no_value_of_a_field_is_an_internal_error_or_an_echo(
     odd: Api, template: str, verb: Verb, operation: Operation
@@ -146,12 +181,12 @@ def test_no_value_of_a_field_is_an_internal_error_or_an_echo(
         for name in names:
             for value in ODD:
                 reply = _ask(client, verb, path, token, {**besides, name: value})
-                assert reply.status < 500, (path, name, str(value)[:80], reply)
+                assert reply.status < 500 or _waits(template, reply), (path, name, str(value)[:80], reply)
                 assert reply.status != 429, "a quota made on the way refuses what it should not"
                 if reply.status >= 400 and name not in POINTED_AT:
                     assert CANARY.encode() not in reply.raw, (path, name, reply)
         everything = _ask(client, verb, path, token, dict.fromkeys(names, CANARY))
-        assert everything.status < 500, (path, everything)
+        assert everything.status < 500 or _waits(template, everything), (path, everything)
         alive = odd.ask("GET", "auth/token/lookup-self", token=token).status == 200
         assert alive or "revoke" in path, "the token died on the way, so nothing was tried"
     finally:
