@@ -97,6 +97,14 @@ class Store(ABC):
         the store cannot be reached or was dropped; Tampered when it is damaged.
         """
 
+    async def commit_next(self, take: Callable[[], Sequence[Batch]]) -> Outcomes:
+        """As ``commit`` of what ``take`` returns.
+
+        ``take`` is called once, from any thread, when the write can really begin. A store that has to wait for other
+        writers first should override this: what comes in while it waits is then part of the same write.
+        """
+        return await self.commit(take())
+
     @abstractmethod
     async def changes(self, since: int) -> Changes:
         """Return what changed after revision ``since``."""

@@ -1,7 +1,7 @@
 """Group commit: all transactions that wait for one store become durable with one write.
 
-While a commit runs, newcomers gather; they are the next group. So the disk is never idle while work waits,
-and nobody waits for a timer.
+While a commit runs, newcomers gather; they are the next group, and so are those who come while that waits for other
+processes to be done with the store. So the disk is never idle while work waits, and nobody waits for a timer.
 """
 
 import asyncio
@@ -74,23 +74,38 @@ class Writer:
         waiting = self._waiting[store]
         try:
             while waiting:
-                group = waiting[:MAX_GROUP]
-                del waiting[:MAX_GROUP]
-                await _commit(store, group)
+                await _commit(store, _Group(waiting))
         finally:
             # No suspension since the queue was seen empty: a newcomer starts a task of its own.
             del self._waiting[store], self._running[store]
             _fail(waiting, asyncio.CancelledError())
 
 
-async def _commit(store: Store, group: list[_Member]) -> None:
+class _Group:
+    """The members of one commit, taken from the queue at the last moment: when the store can write."""
+
+    def __init__(self, waiting: list[_Member]) -> None:
+        self._waiting = waiting
+        self.members: list[_Member] = []
+
+    def take(self) -> list[Batch]:
+        """Take who waits now. The loop may add to the queue's end meanwhile, and nobody else takes from it."""
+        if not self.members:
+            self.members = self._waiting[:MAX_GROUP]
+            del self._waiting[: len(self.members)]
+        return [member.batch for member in self.members]
+
+
+async def _commit(store: Store, taken: _Group) -> None:
     try:
-        outcomes = await store.commit([member.batch for member in group])
+        outcomes = await store.commit_next(taken.take)
     except BaseException as error:
-        _fail(group, error)
+        taken.take()  # who waited for a store that could not even begin
+        _fail(taken.members, error)
         if not isinstance(error, Exception):
             raise
         return
+    group = taken.members
     # Every landing (cache, announcement) comes before any submitter runs again.
     for member, outcome in zip(group, outcomes, strict=True):
         if isinstance(outcome, Committed) and member.landing is not None:

@@ -172,11 +172,11 @@ async def test_cut_off_before_its_commit_a_request_has_had_no_effect(tenant):
 
 
 async def test_cut_off_during_its_commit_a_request_stands_as_a_whole(tenant, raw, monkeypatch):
-    release, commit = asyncio.Event(), raw.commit
+    release, commit = asyncio.Event(), raw.commit_next
 
-    async def slow(batches):
+    async def slow(take):
         await release.wait()
-        return await commit(batches)
+        return await commit(take)
 
     async def handle(request):
         tx = await tenant.begin()
@@ -185,7 +185,7 @@ async def test_cut_off_during_its_commit_a_request_stands_as_a_whole(tenant, raw
         await tx.commit()
         return Response(data={})
 
-    monkeypatch.setattr(type(raw), "commit", lambda self, batches: slow(batches))
+    monkeypatch.setattr(type(raw), "commit_next", lambda self, take: slow(take))
     status, body = await Edge(handle).get()
     assert status == 503
     assert "may have taken effect" in body["errors"][0]

@@ -97,16 +97,16 @@ async def test_an_own_commit_overtaken_by_news_of_a_later_one_is_not_cached(
     tenant, worker, store, monkeypatch
 ):
     await write(tenant, "a", b"old")
-    commit = store.commit
+    commit = store.commit_next
 
-    async def slow(batches):
-        outcomes = await commit(batches)
+    async def slow(take):
+        outcomes = await commit(take)
         monkeypatch.undo()
         await write(worker(), "a", b"later")
         await tenant.begin()
         return outcomes
 
-    monkeypatch.setattr(store, "commit", slow)
+    monkeypatch.setattr(store, "commit_next", slow)
     await write(tenant, "a", b"earlier")
     assert await read(tenant, "a") == b"later"
 

@@ -2,8 +2,10 @@ import asyncio
 import sys
 
 import pytest
+from broker_plugins.storage.sqlite import SqliteBackend
+from broker_plugins.storage.sqlite.locks import FileLock
 
-from broker.plugin.errors import BrokerError, InsufficientStorage
+from broker.plugin.errors import BrokerError, InsufficientStorage, Unavailable
 from broker.plugin.storage import ABSENT, Batch, Committed, Rejected
 from broker.storage import Writer
 
@@ -11,13 +13,17 @@ from broker.storage import Writer
 @pytest.fixture
 def groups(store, monkeypatch):
     """The sizes of the groups that reach the store."""
-    sizes, commit = [], store.commit
+    sizes, commit = [], store.commit_next
 
-    async def counted(batches):
-        sizes.append(len(batches))
-        return await commit(batches)
+    async def counted(take):
+        def counting():
+            batches = take()
+            sizes.append(len(batches))
+            return batches
 
-    monkeypatch.setattr(store, "commit", counted)
+        return await commit(counting)
+
+    monkeypatch.setattr(store, "commit_next", counted)
     return sizes
 
 
@@ -33,8 +39,8 @@ async def test_batches_that_arrive_during_a_commit_form_the_next_group(store, gr
     writer = Writer()
 
     async def late(number):
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        while not groups:  # until the first one is on its way
+            await asyncio.sleep(0)
         return await writer.submit(store, Batch({f"late/{number}": b"x"}))
 
     await asyncio.gather(writer.submit(store, Batch({"first": b"x"})), *(late(number) for number in range(5)))
@@ -52,18 +58,65 @@ async def test_each_member_of_a_group_has_its_own_outcome(store):
 
 
 async def test_a_failing_commit_fails_all_its_members_and_the_next_group_goes_on(store, monkeypatch):
-    writer, commit = Writer(), store.commit
+    writer, commit = Writer(), store.commit_next
 
-    async def full(batches):
+    async def full(take):
+        assert len(take()) == 3
         raise InsufficientStorage
 
-    monkeypatch.setattr(store, "commit", full)
+    monkeypatch.setattr(store, "commit_next", full)
     outcomes = await asyncio.gather(
         *(writer.submit(store, Batch({"n": b"1"})) for _ in range(3)), return_exceptions=True
     )
     assert [type(outcome) for outcome in outcomes] == [InsufficientStorage] * 3
-    monkeypatch.setattr(store, "commit", commit)
+    monkeypatch.setattr(store, "commit_next", commit)
     assert await writer.submit(store, Batch({"n": b"1"})) == Committed(1)
+
+
+async def test_a_store_that_cannot_even_begin_fails_who_waits_for_it(store, monkeypatch):
+    async def gone(take):
+        raise Unavailable("no store")
+
+    monkeypatch.setattr(store, "commit_next", gone)
+    writer = Writer()
+    outcomes = await asyncio.gather(
+        *(writer.submit(store, Batch({"n": b"1"})) for _ in range(3)), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [Unavailable] * 3
+    await writer.flush()
+
+
+async def test_who_comes_while_another_process_holds_the_store_is_part_of_the_same_write(tmp_path):
+    backend = SqliteBackend(str(tmp_path / "data"))
+    store = await backend.open("root", create=True)
+    await store.commit([Batch({"first": b"x"})])
+    sizes, commit = [], store.commit_next
+    waits = asyncio.Event()
+
+    async def counted(take):
+        def counting():
+            batches = take()
+            sizes.append(len(batches))
+            return batches
+
+        waits.set()
+        return await commit(counting)
+
+    store.commit_next = counted
+    other = FileLock(store._lock._file)  # as another process would hold it
+    other.acquire()
+    writer = Writer()
+    first = asyncio.create_task(writer.submit(store, Batch({"a": b"x"})))
+    await waits.wait()
+    later = [asyncio.create_task(writer.submit(store, Batch({f"n/{n}": b"x"}))) for n in range(5)]
+    await asyncio.sleep(0)
+    assert sizes == []
+    other.unlock()
+    outcomes = await asyncio.gather(first, *later)
+    assert sizes == [6]
+    assert [outcome.revision for outcome in outcomes] == [2, 3, 4, 5, 6, 7]
+    other.close()
+    await backend.close()
 
 
 async def test_a_group_is_bounded(store, groups):

@@ -89,7 +89,10 @@ class SqliteStore(Store):
 
     async def commit(self, batches: Sequence[Batch]) -> Outcomes:
         # A task of its own: a caller that is cancelled leaves no lock held and no transaction open.
-        return await asyncio.shield(asyncio.create_task(self._commit(batches)))
+        return await self.commit_next(lambda: batches)
+
+    async def commit_next(self, take: Callable[[], Sequence[Batch]]) -> Outcomes:
+        return await asyncio.shield(asyncio.create_task(self._commit(take)))
 
     async def changes(self, since: int) -> Changes:
         with translated(self.tenant, self.file):
@@ -167,7 +170,7 @@ class SqliteStore(Store):
             finally:
                 connection.close()
 
-    async def _commit(self, batches: Sequence[Batch]) -> Outcomes:
+    async def _commit(self, take: Callable[[], Sequence[Batch]]) -> Outcomes:
         """Run the few statements of a usual group right here and wait for the disk in a thread.
 
         While the loop is busy a thread waits long for its turn at the interpreter, once per statement; on the
@@ -177,23 +180,29 @@ class SqliteStore(Store):
         async with self._committing:
             with translated(self.tenant, self.file):
                 # Our own lock, not SQLite's: it wakes the next process at once, where SQLite would poll.
-                if self._writer is None or _is_large(batches) or not self._lock.try_acquire():
-                    return await self._threaded(lambda: self._write_apart(batches))
+                if self._writer is None or not self._lock.try_acquire():
+                    return await self._threaded(lambda: self._write_apart(take))
                 try:
+                    batches = take()
+                    if _is_large(batches):
+                        return await self._threaded(lambda: self._write_durably(batches))
                     outcomes = self._write(batches)
                     await self._threaded(self._make_durable)
                 finally:
                     self._lock.unlock()
                 return outcomes
 
-    def _write_apart(self, batches: Sequence[Batch]) -> Outcomes:
-        """Do it all in this thread, waiting for the lock and the disk."""
+    def _write_apart(self, take: Callable[[], Sequence[Batch]]) -> Outcomes:
+        """Do it all in this thread, waiting for the lock and the disk. What came in while it waited is taken along."""
         self._lock.acquire()
         try:
-            outcomes = self._write(batches)
-            self._make_durable()
+            return self._write_durably(take())
         finally:
             self._lock.unlock()
+
+    def _write_durably(self, batches: Sequence[Batch]) -> Outcomes:
+        outcomes = self._write(batches)
+        self._make_durable()
         return outcomes
 
     def _write(self, batches: Sequence[Batch]) -> Outcomes:
