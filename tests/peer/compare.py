@@ -55,7 +55,11 @@ RANDOM_KEYS = {
     "version_string": "<version>",
 }
 # Vault's answers have them, OpenBao's do not (any more); clients of either are served.
-VAULT_KEYS = {"absolute_rate_limit_exempt_paths", "performance_standby", "performance_standby_last_remote_wal"}
+VAULT_KEYS = {
+    "absolute_rate_limit_exempt_paths",
+    "performance_standby",
+    "performance_standby_last_remote_wal",
+}
 # What ours says of a token's end besides: when it comes, and what made it earlier than asked for.
 OWN_KEYS = {"expires_at", "capped_by"}
 BUILD_KEYS = {"build_date", "commit_date", "plugin_version", "running_plugin_version", "running_sha256"}
