@@ -37,6 +37,7 @@ from .incoming import (
     connection_of,
     from_query,
     headers_of,
+    longest_body,
     parse_by_type,
     read_body,
     token_of,
@@ -186,7 +187,7 @@ class Edge:
             kind = headers.get("content-type", "")
             if verb is Verb.PATCH:
                 check_patch_type(kind)
-            body = await read_body(headers, receive, rules.max_body)
+            body = await read_body(headers, receive, longest_body(headers, rules))
             data = parse_by_type(kind, body, rules)
         elif scope["query_string"]:
             verb, data = from_query(verb, parse_query(scope["query_string"]))

@@ -40,6 +40,17 @@ ON, OFF = (
 )
 
 
+STRANGERS_BODY = 128 * 1024
+"""The longest body of a request that shows no token, in bytes: the longest login is a signed token of 64 KiB."""
+
+
+def longest_body(headers: Mapping[str, str], rules: ListenerRules) -> int:
+    """Return how long a request's body may be: who shows no token has little to say."""
+    if "x-vault-token" in headers or "authorization" in headers:
+        return rules.max_body
+    return min(rules.max_body, STRANGERS_BODY)
+
+
 def parse_by_type(kind: str, body: bytes, rules: ListenerRules) -> Mapping[str, Any]:
     """Read a body: JSON whatever its type says, as clients send it, unless it is a form and looks like one."""
     if kind.startswith(FORM) and body[:1] not in (b"", b"{"):

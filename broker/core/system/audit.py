@@ -23,7 +23,7 @@ from broker.plugin.paths import Operation, Path
 
 MAX_DEVICES = 16
 MAX_HEADERS = 100
-CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "x-vault-token"})
+CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "x-vault-mfa", "x-vault-token"})
 """Headers that never go into a log in clear."""
 
 HASHES = Rate(per_second=2.0, burst=60)

@@ -273,7 +273,7 @@ def _rows(kind: str, root: str, what: str) -> tuple[Path, ...]:
         Path(
             root + "/{path:path}",
             f"Enable, read or disable one of the {what}.",
-            read=Operation(AtPath, dict, calls=read),
+            read=Operation(AtPath, dict, calls=read, sudo=sudo),
             update=Operation(Enable, None, calls=enable, sudo=sudo),
             delete=Operation(AtPath, None, calls=disable, sudo=sudo),
         ),
