@@ -2,10 +2,11 @@
 
 import time
 
+from broker.access.lifetimes import issue_time
 from broker.access.policy.default_policies import DEFAULT_TEXT
 from broker.access.policy.parse import parse_policy
 from broker.access.records import PolicyRecord, TokenEntry
-from broker.access.tokens import TokenStore, issue_time
+from broker.access.tokens import TokenStore
 from broker.core.records import MOUNTS, MountTable
 from broker.core.tenants import builtin_mounts
 from broker.plugin.context import Mount

@@ -9,8 +9,9 @@ from datetime import timedelta
 
 import msgspec
 
+from broker.access.lifetimes import Lifetime, Limits, grant, issue_time, whole_seconds
 from broker.access.records import TokenEntry
-from broker.access.tokens import Found, Lifetime, Limits, grant, issue_time, whole_seconds
+from broker.access.tokens import Found
 from broker.plugin.context import Context, Mount
 from broker.plugin.errors import InvalidRequest
 from broker.plugin.names import policy_names

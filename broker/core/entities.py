@@ -9,10 +9,10 @@ from broker.access.identity import store
 from broker.access.identity.membership import Memberships, follow_login, memberships
 from broker.access.identity.names import MAX_ALIAS_NAME
 from broker.access.identity.records import AliasRecord, EntityRecord
+from broker.access.lifetimes import issue_time
 from broker.access.policies import NOBODY as NO_PERSON
 from broker.access.policy.template import Alias, Group, Identity
 from broker.access.records import TokenEntry
-from broker.access.tokens import issue_time
 from broker.core.tenants import Tenant
 from broker.plugin.context import Context, Mount, NamespaceInfo
 from broker.plugin.errors import InvalidRequest, PermissionDenied

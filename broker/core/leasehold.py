@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import msgspec
 
-from broker.access.tokens import Limits
+from broker.access.lifetimes import Limits
 from broker.core import sweeps
 from broker.core.errands import engine_context
 from broker.core.leasing import extend, mount_of

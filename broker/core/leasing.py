@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import msgspec
 
+from broker.access.lifetimes import Limits, grant, whole_seconds
 from broker.access.records import TokenEntry
-from broker.access.tokens import ID, LEASES, Limits, base62, grant, whole_seconds
+from broker.access.tokens import ID, LEASES, base62
 from broker.core.admission import Session
 from broker.core.quotas.counting import take_lease
 from broker.core.routing import Router

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from broker.access.lifetimes import Limits, grant, issue_time, whole_seconds
 from broker.access.records import TokenEntry
-from broker.access.tokens import Limits, grant, issue_time, whole_seconds
 from broker.core.childrules import check_assignable, limit_name, networks_of
 from broker.core.entities import recognise
 from broker.core.mfa import pending

@@ -8,18 +8,10 @@ from typing import Any
 import msgspec
 
 from broker.access.batch import PREFIX as BATCH_PREFIX
+from broker.access.lifetimes import Limits, grant, whole_seconds
 from broker.access.policies import POLICY
 from broker.access.records import DueEntry, PolicyRecord, TokenEntry
-from broker.access.tokens import (
-    ID,
-    MAX_DEPTH,
-    Found,
-    Limits,
-    auth_of,
-    due_path,
-    grant,
-    whole_seconds,
-)
+from broker.access.tokens import ID, MAX_DEPTH, Found, auth_of, due_path
 from broker.core import childrules as rules
 from broker.core.entities import by_identity, recognise, refresh_groups
 from broker.core.errands import engine_context

@@ -14,9 +14,10 @@ from typing import Any
 
 import msgspec
 
+from broker.access.lifetimes import issue_time
 from broker.access.policy.default_policies import RESPONSE_WRAPPING
 from broker.access.records import TokenEntry
-from broker.access.tokens import ID, issue_time
+from broker.access.tokens import ID
 from broker.core.events import SECOND_UNWRAP, Event, Events
 from broker.core.jsontext import encode
 from broker.core.requests import Request

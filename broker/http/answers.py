@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from broker.access.tokens import issue_time
+from broker.access.lifetimes import issue_time
 from broker.core.jsontext import encode
 from broker.plugin.errors import BrokerError
 from broker.plugin.messages import Auth, Response, WrapInfo

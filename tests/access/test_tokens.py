@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.access.base62 import ALPHABET as BASE62
+from broker.access.lifetimes import Limits, grant, short_duration, whole_seconds
 from broker.access.records import TokenEntry
-from broker.access.tokens import Limits, base62, grant, short_duration, whole_seconds
+from broker.access.tokens import base62
 from broker.plugin.errors import InvalidRequest
 from broker.storage.errors import TransactionConflict
 from tests.access.conftest import Tokens

@@ -11,7 +11,7 @@ import msgspec
 from broker.access.identity import store
 from broker.access.identity.names import MAX_ALIAS_NAME, alias_segment, checked_metadata
 from broker.access.identity.records import AliasRecord, EntityRecord
-from broker.access.tokens import issue_time
+from broker.access.lifetimes import issue_time
 from broker.core.entities import generated_name
 from broker.core.identity.entities import WriteEntity, listing
 from broker.core.identity.entities import write as write_entity

@@ -12,7 +12,7 @@ from broker.access.identity import store
 from broker.access.identity.membership import memberships
 from broker.access.identity.names import checked_metadata, name_segment
 from broker.access.identity.records import EntityRecord, Pointer
-from broker.access.tokens import issue_time
+from broker.access.lifetimes import issue_time
 from broker.core.entities import generated_name
 from broker.core.identity.parts import ById, ByName, Id, IdentityBase, Name, Page, auth_mounts, policies_of
 from broker.core.identity.shown import entity_listed, entity_shown

@@ -11,7 +11,7 @@ import msgspec
 from broker.access.identity import store
 from broker.access.identity.names import MAX_ALIAS_NAME
 from broker.access.identity.records import AliasRecord, GroupRecord
-from broker.access.tokens import issue_time
+from broker.access.lifetimes import issue_time
 from broker.core.identity.entities import listing
 from broker.core.identity.groups import fresh_group
 from broker.core.identity.parts import ById, Id, IdentityBase, Page, auth_mounts, mount_to_speak_for

@@ -12,7 +12,7 @@ from broker.access.identity import store
 from broker.access.identity.membership import delete_group, member_ids, set_member_groups, set_members
 from broker.access.identity.names import checked_metadata, name_segment
 from broker.access.identity.records import GroupRecord, Pointer
-from broker.access.tokens import issue_time
+from broker.access.lifetimes import issue_time
 from broker.core.entities import generated_name
 from broker.core.identity.entities import listing
 from broker.core.identity.parts import ById, ByName, Id, IdentityBase, Name, Page, auth_mounts, policies_of

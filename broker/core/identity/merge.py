@@ -11,7 +11,7 @@ import msgspec
 from broker.access.identity import store
 from broker.access.identity.membership import join
 from broker.access.identity.records import AliasRecord, EntityRecord, Pointer
-from broker.access.tokens import issue_time
+from broker.access.lifetimes import issue_time
 from broker.core.identity.parts import IdentityBase
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, PermissionDenied

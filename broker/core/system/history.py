@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 import broker
-from broker.access.tokens import issue_time
+from broker.access.lifetimes import issue_time
 from broker.core.system.parts import SystemBase
 from broker.core.tenants import Tenant
 from broker.plugin.context import Context

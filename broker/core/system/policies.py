@@ -12,13 +12,13 @@ from typing import Annotated, Any
 
 import msgspec
 
+from broker.access.lifetimes import issue_time
 from broker.access.policies import BUILT_IN, POLICY
 from broker.access.policy.default_policies import RESERVED
 from broker.access.policy.lint import lint
 from broker.access.policy.model import Policy
 from broker.access.policy.parse import parse_policy
 from broker.access.records import PolicyRecord
-from broker.access.tokens import issue_time
 from broker.core.system.parts import SystemBase
 from broker.plugin.context import Context
 from broker.plugin.errors import Conflict, InvalidRequest, NotFound
