@@ -6,7 +6,6 @@ it did has had an effect yet. The request's audit record is written once, before
 
 import asyncio
 import logging
-import os
 import random
 import time
 from collections.abc import Callable
@@ -17,8 +16,8 @@ from broker.audit.entry import AuditEntry, ResponseFacts
 from broker.barrier.envelope import UnknownTerm
 from broker.core.admission import Admission, Session, Way, lead
 from broker.core.auditing import REFUSED, entry_of, facts_of_response, fill_caller, granted
+from broker.core.contexts import Contexts
 from broker.core.denials import Denials
-from broker.core.errands import blocking, schedule
 from broker.core.events import Events
 from broker.core.help import HELP
 from broker.core.intents import intend, release
@@ -113,6 +112,7 @@ class Core:
         self._denials = denials
         self._clock = clock
         self._admission = Admission(clock)
+        self._contexts = Contexts(self._system_mount, default_ttl=default_ttl, max_ttl=max_ttl, clock=clock)
 
     async def handle(self, request: Request) -> Response:
         """Serve one request. Raises: BrokerError for everything a caller is told about."""
@@ -156,7 +156,9 @@ class Core:
             raise UnsupportedOperation
         if operation is None or not operation.sealed:
             return None
-        context = self._context(request, NOBODY, self._system_mount, ROOT_NAMESPACE, None, None, request.verb)
+        context = self._contexts.make(
+            request, NOBODY, self._system_mount, ROOT_NAMESPACE, None, None, request.verb
+        )
         result = await operation.calls(self._system_engine, context, operation.bind(params, request.data))
         return respond(result, operation, self._system_mount, context)
 
@@ -249,7 +251,7 @@ class Core:
             raise UnsupportedPath("operation unavailable in namespaces")
         if operation is not None and (not access or (access == "optional" and request.token is None)):
             attempt.operation = operation
-            attempt.context = self._bound_context(request, way, tx, None)
+            attempt.context = self._contexts.of(request, way, tx, None)
             return
         taking = way.path in TAKING
         if taking:
@@ -264,7 +266,7 @@ class Core:
             raise
         attempt.session = session
         fill_caller(entry, session.found, request.token.reveal() if request.token is not None else "")
-        context = attempt.context = self._bound_context(request, way, tx, session)
+        context = attempt.context = self._contexts.of(request, way, tx, session)
         if row is not None and row.exists is not None and verb is Verb.UPDATE and route is not None:
             present = await row.exists(route.engine, context, route.params)
             verb = Verb.UPDATE if present else Verb.CREATE
@@ -360,54 +362,6 @@ class Core:
             await pending
         if (pending := auditor.response(entry, NO_FACTS)) is not None:
             await pending
-
-    # Context
-
-    def _bound_context(self, request: Request, way: Way, tx: Transaction, session: Session | None) -> Context:
-        route, tenant = way.route, way.tenant
-        caller = NOBODY if session is None else session.caller
-        if route is None:
-            return self._context(request, caller, self._system_mount, tenant.info, None, tx, request.verb)
-        view = tx.view(route.storage_prefix)
-        whole = tx if route.trusted else None
-        context = self._context(
-            request, caller, route.mount, tenant.info, view, whole, request.verb, route.rest
-        )
-        if session is not None:
-            context.judge, context.lead = session.acl, lead(tenant, session.home)
-        context.default_ttl = route.mount.config.default_lease_ttl or self._default_ttl
-        context.max_ttl = route.mount.config.max_lease_ttl or self._max_ttl
-        context.schedule = partial(schedule, tx, route.mount)
-        return context
-
-    def _context(
-        self,
-        request: Request,
-        caller: Caller,
-        mount: Mount,
-        namespace: NamespaceInfo,
-        storage: Any,
-        tx: Transaction | None,
-        verb: Verb,
-        rest: str = "",
-    ) -> Context:
-        return Context(
-            request_id=request.id,
-            verb=verb,
-            path=rest,
-            namespace=namespace,
-            mount=mount,
-            caller=caller,
-            connection=request.connection,
-            headers=request.headers,
-            storage=storage,
-            transaction=tx,
-            now=self._clock(),
-            random=os.urandom,
-            blocking=blocking,
-            token=request.token,
-            wrap_ttl=request.wrap_ttl,
-        )
 
 
 def _pick(row: Path, verb: Verb) -> Operation | None:
