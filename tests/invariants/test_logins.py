@@ -127,6 +127,28 @@ def test_codes_of_a_second_proof_are_never_recorded_in_clear(node):
     node.ok("DELETE", path)
 
 
+def test_a_key_that_is_revoked_gives_no_token_to_a_login_that_still_waits_for_its_second_proof(node, fresh):
+    node.ok("POST", f"sys/auth/{fresh}", {"type": "apikey"})
+    accessor = node.ok("GET", f"sys/auth/{fresh}").data["accessor"]
+    method = node.ok("POST", "identity/mfa/method/totp", {"issuer": "us"}).data["method_id"]
+    rule = {"mfa_method_ids": [method], "auth_method_accessors": [accessor]}
+    node.ok("POST", f"identity/mfa/login-enforcement/{fresh}", rule)
+    key = node.ok("POST", f"auth/{fresh}/keys", {"name": "a"}).data
+
+    def begun() -> str:
+        answer = node.ok("POST", f"auth/{fresh}/login", {"api_key": key["api_key"]}, token="")
+        return answer.body["auth"]["mfa_requirement"]["mfa_request_id"]
+
+    waiting = [begun(), begun()]
+    node.ok("DELETE", f"identity/mfa/login-enforcement/{fresh}")  # so that no proof is owed any more
+    made = node.call("POST", "sys/mfa/validate", {"mfa_request_id": waiting[0]}, token="")
+    assert made.status == 200, made
+    node.ok("POST", f"auth/{fresh}/keys/{key['id']}/revoke", {})
+    token = made.body["auth"]["client_token"]
+    eventually(lambda: node.call("GET", "auth/token/lookup-self", token=token).status == 403)
+    assert node.call("POST", "sys/mfa/validate", {"mfa_request_id": waiting[1]}, token="").status == 403
+
+
 # Races
 
 

@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from broker.core.errands import engine_context
 from broker.core.logins import limits_of, mint_login
 from broker.core.mfa import pending
 from broker.core.mfa.proofs import proofs_in_payload
 from broker.core.records import MOUNTS, MountTable
 from broker.core.system.parts import SystemBase
-from broker.plugin.context import Context
-from broker.plugin.errors import PermissionDenied
+from broker.plugin.context import Context, Mount
+from broker.plugin.engine import AuthMethod, Login
+from broker.plugin.errors import InvalidRequest, PermissionDenied
 from broker.plugin.fields import Field, Json
 from broker.plugin.messages import Auth
 from broker.plugin.paths import Operation, Path
@@ -38,6 +40,7 @@ async def validate(system: SystemBase, ctx: Context, args: Validate) -> Auth:
     if found is None or mount is None or mount.tainted:
         raise PermissionDenied
     auth = await pending.release(tenant, tx, request_id, found)
+    await _stands(system, ctx, mount, auth)
     settings = system.parts.settings
     return await mint_login(
         tenant,
@@ -50,6 +53,23 @@ async def validate(system: SystemBase, ctx: Context, args: Validate) -> Auth:
         path=found.path,
         proofs=proofs_in_payload(args.mfa_payload.reveal() if args.mfa_payload else {}),
     )
+
+
+async def _stands(system: SystemBase, ctx: Context, mount: Mount, auth: Auth) -> None:
+    """Ask the method of a login that it could have ended meanwhile (``Auth.below``) if it still stands.
+
+    Raises: PermissionDenied if not: its tokens are gone, so it must not get one now.
+    """
+    tenant, tx = system.parts.tenant(ctx), ctx.transaction
+    method = (await system.parts.runtime().tenants.router(tenant, tx)).engine_of(mount)
+    if not auth.below or not isinstance(method, AuthMethod):
+        return
+    context = engine_context(tenant, mount, tx, ctx.now)
+    context.connection = ctx.connection
+    try:
+        await method.renew_login(context, Login(auth.alias, auth.policies, auth.metadata, auth.internal))
+    except (InvalidRequest, PermissionDenied):
+        raise PermissionDenied from None
 
 
 PATHS = (
