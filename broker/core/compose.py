@@ -78,6 +78,7 @@ class Application:
             seal=self.catalog.seals[self.settings.seal_type].build(prepared.seal_settings),
             denials=self.denials,
             attendant=attendant or Unattended(),
+            clock=self.clock,
         )
         self._backend = prepared.backend
         self._audit_stanzas = audit_stanzas

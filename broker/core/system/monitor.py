@@ -50,7 +50,7 @@ async def _liveness(system: SystemBase, ctx: Context) -> Callable[[], Awaitable[
         if time.monotonic() - looked < LOOK_SECONDS:
             return True
         looked = time.monotonic()
-        return await home.tokens.alive(await home.store.begin(), name, time.time()) is not None
+        return await home.tokens.alive(await home.store.begin(), name, system.parts.clock()) is not None
 
     return alive
 

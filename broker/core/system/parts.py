@@ -1,5 +1,6 @@
 """What the system engine's handlers work with, by name."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker.core.attendance import Attendant
@@ -18,7 +19,7 @@ from broker.plugin.seal import Seal
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The services behind ``sys/``. ``runtime()`` is ``None`` while sealed."""
+    """The services behind ``sys/``. ``runtime()`` is ``None`` while sealed; ``clock()`` gives Unix seconds."""
 
     settings: CoreSettings
     catalog: Catalog
@@ -27,6 +28,7 @@ class Parts:
     seal: Seal
     denials: Denials
     attendant: Attendant
+    clock: Callable[[], float]
 
     def runtime(self) -> Runtime:
         """Return the unsealed parts. Raises: Sealed."""
