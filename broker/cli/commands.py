@@ -96,6 +96,7 @@ COMMANDS: dict[str, Entry] = {
     "status": Entry("verbs:STATUS", "Print seal and HA status"),
     "token capabilities": Entry("token:CAPABILITIES", "Print capabilities of a token on a path"),
     "token create": Entry("token:CREATE", "Create a new token"),
+    "token dies-with": Entry("token:DIES_WITH", "List the tokens and leases that die with a token"),
     "token lookup": Entry("token:LOOKUP", "Display information about a token"),
     "token renew": Entry("token:RENEW", "Renew a token"),
     "token revoke": Entry("token:REVOKE", "Revoke a token and its children"),

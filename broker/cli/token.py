@@ -1,4 +1,4 @@
-"""``broker token create|lookup|renew|revoke|capabilities``.
+"""``broker token create|lookup|dies-with|renew|revoke|capabilities``.
 
 A token may be named by ``-`` (stdin) or ``@FILE``; one typed as an argument is visible to others on the machine.
 """
@@ -7,7 +7,7 @@ from broker.cli.argvsecret import secret_argument
 from broker.cli.data import Data
 from broker.cli.flags import Command, Flag, UsageError
 from broker.cli.invocation import Invocation
-from broker.cli.output import print_reply, print_structure
+from broker.cli.output import print_reply, print_structure, print_table
 from broker.plugin.errors import NotFound
 from broker.plugin.secret import Secret
 
@@ -57,6 +57,31 @@ def lookup(run: Invocation) -> int:
                 raise NotFound("the token in use is not known")
             reply = found
     return print_reply(run, reply)
+
+
+def dies_with(run: Invocation) -> int:
+    """Print the tokens and leases that die with a token; without an argument, with the token in use."""
+    body: Data = {"limit": run.given.number("limit")} if run.given.number("limit") is not None else {}
+    body |= {"after": run.given.text("after")} if run.given.text("after") else {}
+    if run.given.switch("accessor"):
+        body["accessor"] = _accessor(run)
+    elif (token := _named(run)) is not None:
+        body["token"] = token.reveal()
+    with run.doing("looking up what dies with the token"):
+        reply = run.client.request("POST", "auth/token/dies-with", body=body)
+    if run.format != "table" or run.given.text("field") is not None:
+        return print_reply(run, reply)
+    rows = [
+        ("token", row["accessor"], row["display_name"], row["expires_at"]) for row in reply.data["tokens"]
+    ]
+    rows += [("lease", row["lease_id"], "", row["expires_at"]) for row in reply.data["leases"]]
+    if rows:
+        print_table(("Kind", "Accessor or lease", "Name", "Expires"), rows)
+    else:
+        run.say("Nothing more dies with it." if run.given.text("after") else "Nothing dies with it.")
+    if reply.data["next"]:
+        run.say(f"There is more: -after={reply.data['next']}")
+    return 0
 
 
 def renew(run: Invocation) -> int:
@@ -145,6 +170,17 @@ CREATE = Command(
 )
 LOOKUP = Command(
     lookup, "token lookup [options] [- | @FILE | ACCESSOR]", "Look up a token.", (ACCESSOR,), (0, 1)
+)
+DIES_WITH = Command(
+    dies_with,
+    "token dies-with [options] [- | @FILE | ACCESSOR]",
+    "List the tokens and leases that die with a token.",
+    (
+        ACCESSOR,
+        Flag("after", "Go on where a page before ended."),
+        Flag("limit", "At most so many rows (default: 100).", "number"),
+    ),
+    (0, 1),
 )
 RENEW = Command(
     renew,

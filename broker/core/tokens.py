@@ -1,5 +1,6 @@
 """The service behind ``auth/token``: Vault's rules for who may make which token."""
 
+import hmac
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
@@ -13,6 +14,7 @@ from broker.access.policies import POLICY
 from broker.access.records import DueEntry, PolicyRecord, TokenEntry
 from broker.access.tokens import ID, MAX_DEPTH, Found, auth_of, due_path
 from broker.core import childrules as rules
+from broker.core import dieswith
 from broker.core.entities import by_identity, recognise, refresh_groups
 from broker.core.errands import engine_context
 from broker.core.logins import limits_of
@@ -31,6 +33,9 @@ from broker.storage.transaction import Transaction
 
 DENIED = "1 error occurred:\n\t* permission denied\n\n"
 """The text of a refusal by policy, which clients know from Vault."""
+
+EXACT = ("utf-8", "surrogatepass")
+"""How what may be no proper text is turned into bytes to compare."""
 
 NO_RENEWAL = "batch tokens cannot be renewed"
 NO_REVOCATION = "batch tokens cannot be revoked"
@@ -193,6 +198,34 @@ class TokenService:
         if found is None:
             raise InvalidRequest(BAD_ACCESSOR)
         return Located(found, self._tenant, ctx.transaction, True)
+
+    async def dies_with(
+        self,
+        ctx: Context,
+        token: Secret[str] | None,
+        accessor: str,
+        *,
+        after: str = "",
+        limit: int | None = None,
+    ) -> Mapping[str, Any]:
+        if token is not None and accessor:
+            raise InvalidRequest("name a token or an accessor, not both")
+        if not ctx.sudo and not await self._is_callers(ctx, token, accessor):
+            raise PermissionDenied(
+                DENIED
+            )  # before it is looked up: a guess must not learn whether it was right
+        located = await (self._by_accessor(ctx, accessor) if accessor else self._find(ctx, token))
+        if located is None:
+            raise PermissionDenied("bad token")
+        return await dieswith.page(located, ctx, after, limit)
+
+    async def _is_callers(self, ctx: Context, token: Secret[str] | None, accessor: str) -> bool:
+        """Tell whether a token, an accessor, or neither means the calling token."""
+        if accessor:
+            return await self._store.hash_of(ctx.transaction, accessor) == ctx.caller.token_hash
+        if token is None or ctx.token is None:
+            return token is None
+        return hmac.compare_digest(token.reveal().encode(*EXACT), ctx.token.reveal().encode(*EXACT))
 
     async def renew(self, ctx: Context, token: Secret[str] | None, increment: timedelta) -> Auth:
         wanted = token if token is not None else ctx.token

@@ -39,7 +39,7 @@ async def describe(located: Located, token: str, ctx: Context) -> dict[str, Any]
         "creation_ttl": entry.ttl,
         "display_name": entry.display_name,
         "entity_id": entry.entity_id,
-        "expire_time": _instant(entry.expires_at),
+        "expire_time": instant(entry.expires_at),
         "explicit_max_ttl": entry.explicit_max_ttl,
         "id": token,
         "issue_time": entry.issue_time,
@@ -64,7 +64,7 @@ async def describe(located: Located, token: str, ctx: Context) -> dict[str, Any]
     if entry.period:
         about["period"] = entry.period
     if entry.renewed_at:
-        about["last_renewal"] = _instant(entry.renewed_at)
+        about["last_renewal"] = instant(entry.renewed_at)
         about["last_renewal_time"] = entry.renewed_at
     if ctx.namespace.path:
         about["namespace_path"] = ctx.namespace.path
@@ -77,7 +77,7 @@ async def _ending(located: Located, entry: TokenEntry) -> dict[str, Any]:
     if ends == math.inf:
         return {"expires_at": None, "capped_by": ""}
     by_parent = ends < (entry.expires_at or math.inf)
-    return {"expires_at": _instant(ends), "capped_by": "parent" if by_parent else entry.capped_by}
+    return {"expires_at": instant(ends), "capped_by": "parent" if by_parent else entry.capped_by}
 
 
 def _unspent(entry: TokenEntry) -> TokenEntry:
@@ -87,5 +87,6 @@ def _unspent(entry: TokenEntry) -> TokenEntry:
     return msgspec.structs.replace(entry, expires_at=entry.created_at + entry.ttl)
 
 
-def _instant(when: float) -> str | None:
+def instant(when: float) -> str | None:
+    """Return a time in Unix seconds as RFC 3339, and ``None`` for zero."""
     return datetime.fromtimestamp(when, UTC).isoformat().replace("+00:00", "Z") if when else None

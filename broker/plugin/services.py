@@ -106,6 +106,20 @@ class Tokens(Protocol):
     async def lookup_accessor(self, ctx: Context, accessor: str) -> Mapping[str, Any]:
         """Describe the token an accessor refers to, without its id. Raises: InvalidRequest."""
 
+    async def dies_with(
+        self,
+        ctx: Context,
+        token: Secret[str] | None,
+        accessor: str,
+        *,
+        after: str = "",
+        limit: int | None = None,
+    ) -> Mapping[str, Any]:
+        """Return a page of the children and leases that die with a token; another's than the caller's needs sudo.
+
+        ``accessor`` empty: go by ``token``. Raises: PermissionDenied; InvalidRequest.
+        """
+
     async def renew(self, ctx: Context, token: Secret[str] | None, increment: timedelta) -> Auth:
         """Extend a token's life. Raises: InvalidRequest if it is unknown, not renewable, or at its end."""
 

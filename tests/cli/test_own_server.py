@@ -187,6 +187,23 @@ def test_a_denial_is_explained_with_the_rule_that_would_allow_it(opened):
     assert 'path "secret/data/app"' in done.out
 
 
+def test_what_dies_with_a_token_is_listed_in_a_table_and_as_json(opened):
+    parent = opened.broker("token", "create", "-ttl=1h", "-field=token").out.strip()
+    children = [
+        opened.broker("token", "create", "-ttl=1h", "-field=token_accessor", BROKER_TOKEN=parent).out.strip()
+        for _ in range(2)
+    ]
+    table = opened.broker("token", "dies-with", BROKER_TOKEN=parent)
+    assert table.code == 0, table.err
+    assert all(accessor in table.out for accessor in children)
+    first = opened.broker("token", "dies-with", "-format=json", "-limit=1", BROKER_TOKEN=parent).json["data"]
+    rest = opened.broker("token", "dies-with", "-limit=1", f"-after={first['next']}", BROKER_TOKEN=parent)
+    assert [accessor in rest.out for accessor in children].count(True) == 1
+    assert first["tokens"][0]["accessor"] not in rest.out
+    none = opened.broker("token", "dies-with", "-accessor", children[0])
+    assert none.out.strip() == "Nothing dies with it."
+
+
 def test_the_audit_file_of_a_server_verifies_until_a_line_is_gone(opened):
     log = opened.home / "audit.log"
     assert "main/" in opened.broker("audit", "list").out

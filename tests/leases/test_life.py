@@ -53,7 +53,7 @@ def test_a_revoked_token_takes_its_leases_along(target):
 
 
 def test_an_expired_parent_takes_the_leases_of_its_children_along(target):
-    parent = target.node.mint("root", ttl="3s")
+    parent = target.node.mint("root", ttl="2s")
     child = target.node.call("POST", "auth/token/create", {"ttl": "1h"}, token=parent)
     target.issue(token=child.body["auth"]["client_token"])
     assert target.emptied()
@@ -120,3 +120,25 @@ def test_a_disabled_mount_gives_back_what_it_handed_out(target):
         target.issue()
     target.node.ok("DELETE", f"sys/mounts/{target.path}")
     assert target.emptied()
+
+
+def test_what_dies_with_a_token_is_told_beforehand_page_by_page(target):
+    node = target.node
+    token = node.mint("root", ttl="1h")
+    wanted = {"ttl": "30m", "policies": ["root"]}
+    child = node.call("POST", "auth/token/create", wanted, token=token).body["auth"]
+    leases = {target.issue(token=token).body["lease_id"] for _ in range(3)}
+    target.issue(token=child["client_token"])
+    target.issue()
+    seen, after = [], ""
+    for _ in range(2):
+        page = node.ok("POST", "auth/token/dies-with", {"token": token, "after": after, "limit": 2}).data
+        assert page["counts"] == {"tokens": 1, "leases": 3, "complete": True}
+        assert len(page["tokens"]) + len(page["leases"]) == 2
+        seen += [row["accessor"] for row in page["tokens"]] + [row["lease_id"] for row in page["leases"]]
+        after = page["next"]
+    assert after == ""
+    assert seen[0] == child["accessor"]
+    assert set(seen[1:]) == leases
+    below = node.ok("POST", "auth/token/dies-with", {"accessor": child["accessor"]}).data
+    assert below["counts"]["leases"] == 1

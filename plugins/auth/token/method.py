@@ -107,6 +107,12 @@ class TokenMethod(AuthMethod):
         """Describe the token an accessor refers to."""
         return await self._tokens.lookup_accessor(ctx, _required(args.accessor))
 
+    async def dies_with(self, ctx: Context, args: p.DiesWith) -> Mapping[str, Any]:
+        """Tell what dies with a token."""
+        return await self._tokens.dies_with(
+            ctx, args.token or None, args.accessor, after=args.after, limit=args.limit
+        )
+
     async def renew(self, ctx: Context, args: p.Renew) -> Auth:
         """Extend a token's life."""
         return await self._tokens.renew(ctx, _given(args.token), args.increment)
@@ -189,6 +195,11 @@ class TokenMethod(AuthMethod):
             "lookup-accessor",
             "Describe a token by its accessor.",
             update=Operation(p.AccessorOnly, dict, calls=lookup_accessor, raises=(InvalidRequest,)),
+        ),
+        Path(
+            "dies-with",
+            "The tokens and leases that die with a token.",
+            update=Operation(p.DiesWith, dict, calls=dies_with, raises=(InvalidRequest,)),
         ),
         Path("renew", "Renew a token.", update=Operation(p.Renew, Auth, calls=renew)),
         Path("renew-self", "Renew the calling token.", update=Operation(p.RenewSelf, Auth, calls=renew_self)),

@@ -110,6 +110,18 @@ class AccessorOnly:
 
 
 @dataclass(frozen=True, slots=True)
+class DiesWith:
+    """Another's token than the caller's needs sudo."""
+
+    token: Token = None
+    accessor: Accessor = ""
+    after: Annotated[str, Field("Go on behind this: next of the page before.", max_length=2048)] = ""
+    limit: Annotated[
+        int | None, Field("At most this many rows, 100 if left out, 1000 at most.", minimum=0)
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
 class Renew:
     token: Token = None
     increment: Increment = timedelta(0)
