@@ -253,7 +253,7 @@ class Core:
             attempt.operation = operation
             attempt.context = self._contexts.of(request, way, tx, None)
             return
-        taking = way.path in TAKING
+        taking = way.path in TAKING and verb is Verb.UPDATE
         if taking:
             await check_shown(way.tenant, request, self._clock(), self.events)
         try:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -80,6 +81,11 @@ def run(command, env, stdin: str, directory: Path) -> Outcome:
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 
+def _as_on_a_terminal() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a suite that runs in the background is born ignoring it
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Terminal:
     """A command on a terminal of its own; ``screen`` is everything it ever showed."""
 
@@ -94,7 +100,7 @@ class Terminal:
             stderr=slave,
             cwd=directory,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=_as_on_a_terminal,
         )
         os.close(slave)
         self.screen = ""

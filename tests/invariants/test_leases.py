@@ -45,7 +45,8 @@ def test_every_secret_that_was_told_has_a_lease_and_every_lease_its_secret(own):
         for reply in replies
     ]
     assert leased(target.node) == set(told)
-    assert len(target.live()) == len(told) == 160
+    # A try that met a conflict has been undone at the target, or is about to be.
+    eventually(lambda: len(target.live()) == len(told) == 160, 40)
 
 
 def test_workers_killed_at_any_moment_leave_no_secret_without_a_lease(own):

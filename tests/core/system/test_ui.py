@@ -117,5 +117,10 @@ def test_the_counters_count_and_say_what_is_gone(api):
     api.token_with('path "x" { capabilities = ["read"] }')
     after = api.data("GET", "sys/internal/counters/tokens")["counters"]["service_tokens"]["total"]
     assert after == before + 1
-    assert api.data("GET", "sys/internal/counters/entities") == {"counters": {"entities": {"total": 0}}}
+    known = api.data("GET", "sys/internal/counters/entities")["counters"]["entities"]["total"]
+    api.data("POST", "identity/entity", {"name": "one-more-to-count"})
+    assert api.data("GET", "sys/internal/counters/entities") == {
+        "counters": {"entities": {"total": known + 1}}
+    }
+    api.done("DELETE", "identity/entity/name/one-more-to-count")
     assert api.ask("GET", "sys/internal/counters/requests").status == 404
