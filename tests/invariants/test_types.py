@@ -50,6 +50,9 @@ REPEATED = frozenset(
         "from",
         "to",
         "custom_metadata",
+        "level",
+        "method_id",
+        "token_bound_cidrs",
     ]
 )
 """Fields whose errors repeat a name that was sent, as clients of Vault expect: no secret goes there."""
@@ -113,7 +116,7 @@ def filled(template: str) -> str:
 
 
 STORED = (
-    "SELECT path, revision FROM entries WHERE path NOT LIKE 'sys/token/%' AND path NOT LIKE 'sys/due/%'"
+    "SELECT path, revision FROM entries WHERE path NOT LIKE 'sys/token/%' AND path NOT LIKE 'sys/due/%' AND path NOT LIKE 'sys/lease/%'"
     " AND (path LIKE 'sys/%' OR path LIKE 'logical/%')"
 )
 """What engines and the system keep; tokens come and go by themselves, as those made before expire."""
