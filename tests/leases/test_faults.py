@@ -87,4 +87,4 @@ def test_a_lease_whose_target_works_again_after_it_was_refused_is_no_trouble_any
     eventually(lambda: "revocation" in lookup(target.node, lease).body.get("data", {}))
     target.mode("ok")
     assert target.emptied()
-    assert lookup(target.node, lease).status == 400
+    eventually(lambda: lookup(target.node, lease).status == 400)
