@@ -82,7 +82,7 @@ async def wrap(tenant: Tenant, tx: Transaction, response: Response, path: str, c
         return response
     assert context.wrap_ttl is not None
     info = await store(
-        tenant, tx, _body(response, context.request_id), path, _whole(context.wrap_ttl), context.now
+        tenant, tx, _body(response, context.request_id), path, whole_ttl(context.wrap_ttl), context.now
     )
     return Response(wrap_info=info, mount_type=response.mount_type)
 
@@ -205,7 +205,8 @@ def _place(name: str) -> str:
     return f"cubbyhole/{name}/response"
 
 
-def _whole(seconds: float) -> int:
+def whole_ttl(seconds: float) -> int:
+    """Return a wrapping TTL in whole seconds, rounded up: never zero."""
     return max(int(-(-seconds // 1)), 1)
 
 

@@ -37,3 +37,24 @@ def canonical_name(name: str, *, allow_root: bool = False) -> str:
 def policy_names(names: Iterable[str], *, allow_root: bool = False) -> tuple[str, ...]:
     """Return policy names canonical, each once, sorted; empty ones are left out. Raises: InvalidRequest."""
     return tuple(sorted({canonical_name(name, allow_root=allow_root) for name in names if name.strip()}))
+
+
+def glob(pattern: str, text: str) -> bool:
+    """Tell whether a text fits a pattern in which ``*`` stands for any text, also none. Linear in both; case counts.
+
+    >>> glob("a*c", "abc"), glob("a*c", "abd"), glob("a*a", "a")
+    (True, False, False)
+    """
+    first, *rest = pattern.split("*")
+    if not rest:
+        return pattern == text
+    last = rest.pop()
+    if len(text) < len(first) + len(last) or not (text.startswith(first) and text.endswith(last)):
+        return False
+    at, end = len(first), len(text) - len(last)
+    for piece in rest:
+        at = text.find(piece, at, end)
+        if at < 0:
+            return False
+        at += len(piece)
+    return True

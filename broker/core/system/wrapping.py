@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from broker.core.system.parts import SystemBase
-from broker.core.wrapping import INVALID, Held, find, restored, shown, store
+from broker.core.wrapping import INVALID, Held, find, restored, shown, store, whole_ttl
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest
 from broker.plugin.fields import Field, Json, Nothing
@@ -68,7 +68,7 @@ async def rewrap(system: SystemBase, ctx: Context, args: Shown) -> Response:
     body = await held.take(ctx.now)
     ttl = held.entry.ttl
     if ctx.wrap_ttl:
-        ttl = min(ttl, max(int(-(-ctx.wrap_ttl // 1)), 1))
+        ttl = min(ttl, whole_ttl(ctx.wrap_ttl))
     info = await store(held.tenant, held.tx, body, held.entry.path, ttl, ctx.now)
     await held.settle()
     return Response(wrap_info=info)

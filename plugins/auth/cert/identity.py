@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from broker.plugin.names import glob
+
 from . import patterns
 from .profile import sole_common_name
 from .records import Names, Role
@@ -59,7 +61,7 @@ class Identity:
 
     def _has(self, wanted: str) -> bool:
         oid, _, pattern = wanted.partition(":")
-        return oid in self.extensions and patterns.glob(pattern, self.extensions[oid])
+        return oid in self.extensions and glob(pattern, self.extensions[oid])
 
     def alias(self, role: Role) -> str:
         """Return the name that the login goes by: the common name, or the one alternative name that the role's patterns match.

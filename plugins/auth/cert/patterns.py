@@ -10,32 +10,12 @@ import ipaddress
 import re
 
 from broker.plugin import InvalidRequest
+from broker.plugin.names import glob
 
 _HOST = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.ASCII)
 _SPIFFE_SEGMENT = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*", re.ASCII)
 _MAIL_LOCAL = re.compile(r"[\x21-\x3f\x41-\x7e]{1,64}", re.ASCII)
-
-
-def glob(pattern: str, text: str) -> bool:
-    """Match text of one part, in time linear in both. Case counts.
-
-    >>> glob("a*c", "abc"), glob("a*c", "abd"), glob("a*a", "a")
-    (True, False, False)
-    """
-    first, *rest = pattern.split("*")
-    if not rest:
-        return pattern == text
-    last = rest.pop()
-    if len(text) < len(first) + len(last) or not (text.startswith(first) and text.endswith(last)):
-        return False
-    at, end = len(first), len(text) - len(last)
-    for piece in rest:
-        at = text.find(piece, at, end)
-        if at < 0:
-            return False
-        at += len(piece)
-    return True
 
 
 def matches_text(pattern: str, text: str) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.plugin import InvalidRequest
+from broker.plugin.names import glob
 
 from .records import GLOB, Role
 
@@ -108,27 +109,6 @@ def _same(bound: Any, value: Any) -> bool:
 
 def _globs(bound: Any, value: Any) -> bool:
     return isinstance(bound, str) and isinstance(value, str) and glob(bound, value)
-
-
-def glob(pattern: str, text: str) -> bool:
-    """Tell whether a text fits a pattern in which ``*`` stands for any text, also none.
-
-    >>> glob("team-*/dev", "team-a/b/dev")
-    True
-    """
-    first, *rest = pattern.split("*")
-    if not rest:
-        return pattern == text
-    last = rest.pop()
-    if not text.startswith(first) or len(text) < len(first) + len(last) or not text.endswith(last):
-        return False
-    at, end = len(first), len(text) - len(last)
-    for part in rest:
-        at = text.find(part, at, end)
-        if at < 0:
-            return False
-        at += len(part)
-    return True
 
 
 def check_template(policy: str) -> None:

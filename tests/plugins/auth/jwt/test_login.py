@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from broker_plugins.auth.jwt.claims import claim, glob
+from broker_plugins.auth.jwt.claims import claim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.plugin import Connection, InvalidRequest, Login, PermissionDenied
+from broker.plugin.names import glob
 from broker.plugin.verbs import Verb
 from tests.fixtures.issuer import OTHER_RSA, RSA, pem, signed
 
