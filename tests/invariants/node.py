@@ -23,6 +23,8 @@ from tests.fixtures.servers import RunningServer, config_server
 
 T = TypeVar("T")
 DEADLINE_SECONDS = 20.0
+IDLE_SECONDS = 60.0
+"""A connection that was silent for longer is opened anew: the server lets silent ones go after five minutes."""
 LOST = (HTTPException, OSError)
 """What a request raises whose connection ended before the answer."""
 
@@ -70,6 +72,7 @@ class Line:
         self.token = token
         self.namespace = namespace
         self._connection: HTTPConnection | None = None
+        self._used = 0.0
 
     def call(
         self,
@@ -83,6 +86,8 @@ class Line:
         raw: bytes | None = None,
     ) -> Reply:
         """Send one request to ``/v1/PATH``. ``raw`` is sent as the body as it is, ``body`` as JSON."""
+        if time.monotonic() - self._used > IDLE_SECONDS:
+            self.close()
         if self._connection is None:
             self._connection = HTTPConnection(self._host, timeout=60)
             self._connection.connect()
@@ -110,6 +115,7 @@ class Line:
         except LOST:
             self.close()
             raise
+        self._used = time.monotonic()
         return reply
 
     def ok(self, method: str, path: str, body: object = None, **more: Any) -> Reply:
