@@ -23,10 +23,11 @@ from broker.plugin.errors import (
     UnsupportedOperation,
     UnsupportedPath,
 )
-from broker.plugin.fields import Field, Json, Nothing, parse_duration
+from broker.plugin.fields import Field, Json, Nothing, Page, parse_duration
 from broker.plugin.messages import Auth, Leased, Plain, Raw, Response
 from broker.plugin.paths import Operation, Path, PathTable
 from broker.plugin.secret import Secret
+from broker.plugin.settled import Settled
 from broker.plugin.tokenparams import TokenParams, TokenSettings
 from broker.plugin.verbs import Verb
 
@@ -58,6 +59,7 @@ __all__ = [
     "NotFound",
     "Nothing",
     "Operation",
+    "Page",
     "Path",
     "PathTable",
     "PermissionDenied",
@@ -65,6 +67,7 @@ __all__ = [
     "Raw",
     "Response",
     "Secret",
+    "Settled",
     "TokenParams",
     "TokenSettings",
     "Unavailable",

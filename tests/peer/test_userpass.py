@@ -21,6 +21,8 @@ def test_a_user_is_made_read_listed_and_removed(pair):
         GET("auth/${m}/users/bob"),
         LIST("auth/${m}/users"),
         LIST("auth/${m}/users?after=ann"),
+        LIST("auth/${m}/users?limit=0"),
+        LIST("auth/${m}/users?limit=-1"),
         GET("auth/${m}/users?list=true"),
         DELETE("auth/${m}/users/bob", 204),
         DELETE("auth/${m}/users/bob", 204),

@@ -14,11 +14,11 @@ from broker.access.identity.names import checked_metadata, name_segment
 from broker.access.identity.records import EntityRecord, Pointer
 from broker.access.lifetimes import issue_time
 from broker.core.entities import generated_name
-from broker.core.identity.parts import ById, ByName, Id, IdentityBase, Name, Page, auth_mounts, policies_of
+from broker.core.identity.parts import ById, ByName, Id, IdentityBase, Name, auth_mounts, policies_of
 from broker.core.identity.shown import entity_listed, entity_shown
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field
+from broker.plugin.fields import Field, Page
 from broker.plugin.paths import Operation, Path
 
 MAX_BATCH = 1000

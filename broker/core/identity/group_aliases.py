@@ -14,11 +14,11 @@ from broker.access.identity.records import AliasRecord, GroupRecord
 from broker.access.lifetimes import issue_time
 from broker.core.identity.entities import listing
 from broker.core.identity.groups import fresh_group
-from broker.core.identity.parts import ById, Id, IdentityBase, Page, auth_mounts, mount_to_speak_for
+from broker.core.identity.parts import ById, Id, IdentityBase, auth_mounts, mount_to_speak_for
 from broker.core.identity.shown import alias_listed, alias_read
 from broker.plugin.context import Context, Mount
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field
+from broker.plugin.fields import Field, Page
 from broker.plugin.paths import Operation, Path
 
 

@@ -15,11 +15,11 @@ from broker.access.identity.records import GroupRecord, Pointer
 from broker.access.lifetimes import issue_time
 from broker.core.entities import generated_name
 from broker.core.identity.entities import listing
-from broker.core.identity.parts import ById, ByName, Id, IdentityBase, Name, Page, auth_mounts, policies_of
+from broker.core.identity.parts import ById, ByName, Id, IdentityBase, Name, auth_mounts, policies_of
 from broker.core.identity.shown import group_listed, group_shown
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field
+from broker.plugin.fields import Field, Page
 from broker.plugin.paths import Operation, Path
 
 MAX_MEMBERS = 100_000

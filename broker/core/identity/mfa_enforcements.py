@@ -8,11 +8,11 @@ import msgspec
 
 from broker.access.identity import store
 from broker.access.mfa.records import TABLE, Enforcement, MfaTable
-from broker.core.identity.parts import ByName, IdentityBase, Name, Page, auth_mounts
+from broker.core.identity.parts import ByName, IdentityBase, Name, auth_mounts
 from broker.core.mfa.proofs import table_of
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field
+from broker.plugin.fields import Field, Page
 from broker.plugin.paths import Operation, Path
 
 MAX_ENFORCEMENTS = 256

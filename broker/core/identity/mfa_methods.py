@@ -14,11 +14,11 @@ from broker.access.mfa.records import SECRET, TABLE, MfaTable, TotpMethod, TotpS
 from broker.access.mfa.totp import ALGORITHMS, barcode, key_uri
 from broker.access.records import DueEntry
 from broker.access.tokens import due_path
-from broker.core.identity.parts import Id, IdentityBase, Page
+from broker.core.identity.parts import Id, IdentityBase
 from broker.core.mfa.proofs import table_of
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field
+from broker.plugin.fields import Field, Page
 from broker.plugin.messages import Response
 from broker.plugin.paths import Operation, Path
 

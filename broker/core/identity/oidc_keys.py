@@ -15,10 +15,10 @@ import msgspec
 
 from broker.access.identity.oidc import KEY, PUBLISHED, ROLE, KeyPair, NamedKey, Published, Retired, TokenRole
 from broker.access.identity.signing import ALGORITHMS, new_private_key, public_jwk
-from broker.core.identity.parts import IdentityBase, Page
+from broker.core.identity.parts import IdentityBase
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field
+from broker.plugin.fields import Field, Page
 from broker.plugin.paths import Operation, Path
 
 DEFAULT = "default"

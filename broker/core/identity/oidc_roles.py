@@ -11,10 +11,10 @@ from broker.access.identity.claims import check_template, plain_template
 from broker.access.identity.oidc import ROLE, TokenRole
 from broker.access.tokens import base62
 from broker.core.identity.oidc_keys import DAY, Named, checked_name, key_to_use
-from broker.core.identity.parts import IdentityBase, Page
+from broker.core.identity.parts import IdentityBase
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field
+from broker.plugin.fields import Field, Page
 from broker.plugin.paths import Operation, Path
 
 MAX_TEMPLATE = 65_536

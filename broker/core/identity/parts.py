@@ -26,16 +26,6 @@ class IdentityBase(Engine):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    after: Annotated[str, Field("List entries behind this one.")] = ""
-    limit: Annotated[int | None, Field("At most this many entries; all if left out or not positive.")] = None
-
-    @property
-    def size(self) -> int | None:
-        return self.limit if self.limit and self.limit > 0 else None
-
-
-@dataclass(frozen=True, slots=True)
 class ById:
     id: Id
 

@@ -13,12 +13,11 @@ from broker.access.tokens import LEASE, due_path, lease_path
 from broker.core.records import MOUNTS, MountTable
 from broker.core.sweeps import TIDY, TOKEN_LEASE
 from broker.core.system.parts import SystemBase
-from broker.core.system.policies import Page
 from broker.leases import layout
 from broker.leases.records import LeaseEntry
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field, Json, Nothing
+from broker.plugin.fields import Field, Json, Nothing, Page
 from broker.plugin.messages import Response
 from broker.plugin.paths import Operation, Path
 
@@ -155,9 +154,8 @@ def _token_shown(lease_id: str, entry: TokenEntry, now: float) -> dict[str, Any]
 
 async def listed(system: SystemBase, ctx: Context, args: Below) -> dict[str, Any]:
     prefix = args.prefix.strip("/")
-    limit = args.limit if args.limit and args.limit > 0 else None
     below = LEASE + (prefix + "/" if prefix else "")
-    names = await ctx.transaction.list(below, after=args.after, limit=limit)
+    names = await ctx.transaction.list(below, after=args.after, limit=args.size)
     if not names:
         raise NotFound
     return {"keys": names}
@@ -275,7 +273,7 @@ async def counted(system: SystemBase, ctx: Context, args: Irrevocable) -> dict[s
 
 async def troubled(system: SystemBase, ctx: Context, args: Page) -> dict[str, Any]:
     """List what could not be revoked, with the reason and when it is tried next."""
-    limit = min(args.limit or MAX_SHOWN, MAX_SHOWN) if (args.limit or 0) > 0 else MAX_SHOWN
+    limit = min(args.size or MAX_SHOWN, MAX_SHOWN)
     found = await irrevocable(system, ctx, limit=limit)
     leases = [{"lease_id": lease, "path": entry.path, **trouble(entry)} for lease, entry in found]
     return {"lease_count": len(leases), "leases": leases}

@@ -15,11 +15,11 @@ from broker.core.birth import prepare_tenant
 from broker.core.ending import end_namespace
 from broker.core.records import MOUNTS, NAMESPACES, MountTable, NamespaceRecord
 from broker.core.system.parts import SystemBase
-from broker.core.system.policies import Page, page
+from broker.core.system.policies import page
 from broker.core.tenants import new_namespace
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field
+from broker.plugin.fields import Field, Page
 from broker.plugin.messages import Response
 from broker.plugin.paths import Operation, Path
 

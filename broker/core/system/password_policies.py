@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from broker.core.passwords import PREFIX, PasswordPolicy, generate, parse
 from broker.core.system.parts import SystemBase
-from broker.core.system.policies import Page, page
+from broker.core.system.policies import page
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field
+from broker.plugin.fields import Field, Page
 from broker.plugin.paths import Operation, Path
 
 MAX_POLICY = 65_536

@@ -22,19 +22,13 @@ from broker.access.records import PolicyRecord
 from broker.core.system.parts import SystemBase
 from broker.plugin.context import Context
 from broker.plugin.errors import Conflict, InvalidRequest, NotFound
-from broker.plugin.fields import Field
+from broker.plugin.fields import Field, Page
 from broker.plugin.messages import Response
 from broker.plugin.names import canonical_name
 from broker.plugin.paths import Operation, Path
 
 MAX_POLICY = 1_048_576
 Name = Annotated[str, Field("Name of the policy.", max_length=512)]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    after: Annotated[str, Field("List entries behind this one.")] = ""
-    limit: Annotated[int | None, Field("At most this many entries; all if left out or not positive.")] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +60,7 @@ class PatchPolicy:
 def page(names: list[str], args: Page) -> list[str]:
     """Return the part of a sorted list that a page asks for."""
     kept = [name for name in names if name > args.after] if args.after else names
-    return kept[: args.limit] if args.limit and args.limit > 0 else kept
+    return kept[: args.size]
 
 
 async def _names(ctx: Context) -> list[str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
-from broker.plugin import Field, Json, Secret, TokenParams
+from broker.plugin import Field, Json, Page, Secret, TokenParams
 from broker.plugin.tokenparams import MAX_CIDRS, OldPeriod, OldPolicies
 
 RoleName = Annotated[str, Field("Name of the role; upper and lower case are the same.", max_length=128)]
@@ -42,17 +42,9 @@ class OneRole:
     role_name: RoleName
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    after: Annotated[str, Field("List entries behind this one.")] = ""
-    limit: Annotated[int | None, Field("At most this many entries.", minimum=0)] = None
-
-
-@dataclass(frozen=True, slots=True)
-class RolePage:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolePage(Page):
     role_name: RoleName
-    after: Annotated[str, Field("List entries behind this one.")] = ""
-    limit: Annotated[int | None, Field("At most this many entries.", minimum=0)] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from broker.plugin import (
     InvalidRequest,
     NotFound,
     Operation,
+    Page,
     Path,
     Response,
     TokenSettings,
@@ -116,9 +117,9 @@ async def delete_role(method: AuthMethod, ctx: Context, args: p.OneRole) -> None
         await store.drop_role(ctx, name, role)
 
 
-async def list_roles(method: AuthMethod, ctx: Context, args: p.Page) -> dict[str, Any]:
+async def list_roles(method: AuthMethod, ctx: Context, args: Page) -> dict[str, Any]:
     """Return the names of all roles."""
-    names = await ctx.storage.list(ROLE, after=args.after.lower(), limit=args.limit)
+    names = await ctx.storage.list(ROLE, after=args.after.lower(), limit=args.size)
     if not names:
         raise NotFound
     return {"keys": list(names)}
@@ -239,7 +240,7 @@ def _reset(role: RoleRecord, setting: Setting) -> RoleRecord:
 
 
 PATHS = (
-    Path("role", "The names of all roles.", list=Operation(p.Page, dict, calls=list_roles)),
+    Path("role", "The names of all roles.", list=Operation(Page, dict, calls=list_roles)),
     Path(
         "role/{role_name}",
         "One role: what a login needs, and what it gets.",

@@ -17,6 +17,7 @@ from broker.plugin import (
     NotFound,
     Nothing,
     Operation,
+    Page,
     Path,
 )
 from broker.plugin.outbound import split_url
@@ -88,7 +89,7 @@ class CertMethod(AuthMethod):
         if role is not None:
             roles.forget(ctx.storage, role)
 
-    async def list_roles(self, ctx: Context, args: p.Page) -> Mapping[str, Any]:
+    async def list_roles(self, ctx: Context, args: Page) -> Mapping[str, Any]:
         """List the roles."""
         return await _page(ctx, "role/", args)
 
@@ -128,7 +129,7 @@ class CertMethod(AuthMethod):
         name = roles.canonical(args.name)
         crls.forget(ctx.storage, name, await self._crl(ctx, name))
 
-    async def list_crls(self, ctx: Context, args: p.Page) -> Mapping[str, Any]:
+    async def list_crls(self, ctx: Context, args: Page) -> Mapping[str, Any]:
         """List the revocation lists."""
         return await _page(ctx, "crl/", args)
 
@@ -209,7 +210,7 @@ class CertMethod(AuthMethod):
         Path(
             "certs",
             "The roles.",
-            list=Operation(p.Page, dict, calls=list_roles),
+            list=Operation(Page, dict, calls=list_roles),
         ),
         Path(
             "certs/{name}",
@@ -221,7 +222,7 @@ class CertMethod(AuthMethod):
         Path(
             "crls",
             "The revocation lists.",
-            list=Operation(p.Page, dict, calls=list_crls),
+            list=Operation(Page, dict, calls=list_crls),
         ),
         Path(
             "crls/{name}",
@@ -239,10 +240,8 @@ class CertMethod(AuthMethod):
     )
 
 
-async def _page(ctx: Context, prefix: str, args: p.Page) -> Mapping[str, Any]:
-    names = await ctx.storage.list(
-        prefix, after=args.after, limit=args.limit if (args.limit or 0) > 0 else None
-    )
+async def _page(ctx: Context, prefix: str, args: Page) -> Mapping[str, Any]:
+    names = await ctx.storage.list(prefix, after=args.after, limit=args.size)
     if not names:
         raise NotFound
     return {"keys": list(names)}

@@ -113,9 +113,3 @@ class WriteConfig:
 @dataclass(frozen=True, slots=True)
 class LogIn:
     name: Annotated[str, Field("Log in with this role only.", max_length=256)] = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    after: Annotated[str, Field("List entries behind this one.")] = ""
-    limit: Annotated[int | None, Field("At most this many entries.")] = None

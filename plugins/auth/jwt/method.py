@@ -14,6 +14,7 @@ from broker.plugin import (
     NotFound,
     Nothing,
     Operation,
+    Page,
     Path,
     PermissionDenied,
     Response,
@@ -92,9 +93,9 @@ class JwtMethod(AuthMethod):
         """Remove a role. Its tokens live on until they are to be renewed."""
         ctx.storage.delete(ROLE + _name(args.name))
 
-    async def list_roles(self, ctx: Context, args: p.Page) -> dict[str, Any]:
+    async def list_roles(self, ctx: Context, args: Page) -> dict[str, Any]:
         """Return the names of all roles."""
-        names = list(await ctx.storage.list(ROLE, after=folded(args.after), limit=args.limit))
+        names = list(await ctx.storage.list(ROLE, after=folded(args.after), limit=args.size))
         if not names and not args.after:
             raise NotFound
         return {"keys": names}
@@ -146,7 +147,7 @@ class JwtMethod(AuthMethod):
             read=Operation(Nothing, dict, calls=read_config),
             update=Operation(p.WriteConfig, None, calls=write_config),
         ),
-        Path("role", "The names of all roles.", list=Operation(p.Page, dict, calls=list_roles)),
+        Path("role", "The names of all roles.", list=Operation(Page, dict, calls=list_roles)),
         Path(
             "role/{name}",
             "One role: which tokens it takes, and what its logins get.",

@@ -106,12 +106,6 @@ class OneRole:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    after: Annotated[str, Field("List entries behind this one.")] = ""
-    limit: Annotated[int | None, Field("At most this many entries.", minimum=0)] = None
-
-
-@dataclass(frozen=True, slots=True)
 class LogIn:
     role: Annotated[str, Field("The role to log in with; the mount's default_role if left out.")] = ""
     jwt: Annotated[Secret[str] | None, Field("The signed token.")] = None

@@ -15,6 +15,7 @@ from broker.plugin import (
     NotFound,
     Nothing,
     Operation,
+    Page,
     Path,
     PermissionDenied,
     TokenSettings,
@@ -111,10 +112,9 @@ class KubernetesMethod(AuthMethod):
         """Delete a role. Tokens it gave live on and cannot be renewed."""
         ctx.storage.delete(_path(args.name))
 
-    async def list_roles(self, ctx: Context, args: p.Page) -> Mapping[str, Any]:
+    async def list_roles(self, ctx: Context, args: Page) -> Mapping[str, Any]:
         """List the roles."""
-        limit = args.limit if (args.limit or 0) > 0 else None
-        names = await ctx.storage.list("role/", after=args.after, limit=limit)
+        names = await ctx.storage.list("role/", after=args.after, limit=args.size)
         if not names:
             raise NotFound
         return {"keys": list(names)}
@@ -206,7 +206,7 @@ class KubernetesMethod(AuthMethod):
             read=Operation(Nothing, dict, calls=read_config, raises=(NotFound,)),
             update=Operation(p.WriteConfig, None, calls=write_config, raises=(InvalidRequest,)),
         ),
-        Path("role", "The roles.", list=Operation(p.Page, dict, calls=list_roles)),
+        Path("role", "The roles.", list=Operation(Page, dict, calls=list_roles)),
         Path(
             "role/{name}",
             "A role: which service accounts may log in, and what for.",

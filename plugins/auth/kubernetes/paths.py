@@ -73,9 +73,3 @@ class NamedRole:
 class LogIn:
     role: Annotated[str, Field("Name of the role.", max_length=256)] = ""
     jwt: Annotated[Secret[str] | None, Field("The service account's token.", max_length=MAX_JWT)] = None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    after: Annotated[str, Field("List entries behind this one.")] = ""
-    limit: Annotated[int | None, Field("At most this many entries.")] = None

@@ -69,12 +69,6 @@ class OneName:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
-    after: Annotated[str, Field("A name to start behind; it need not exist.")] = ""
-    limit: Annotated[int, Field("How many to return; all of them if it is not above 0.")] = 0
-
-
-@dataclass(frozen=True, slots=True)
 class WriteGroup:
     name: Annotated[str, Field("Name of the group.")]
     policies: Annotated[list[str] | None, Field("Policies that its members get.")] = None

@@ -14,6 +14,7 @@ from broker.plugin import (
     Login,
     Mount,
     NotFound,
+    Page,
     PermissionDenied,
     Response,
     Secret,
@@ -83,7 +84,7 @@ class LdapMethod(AuthMethod):
         """Forget a group. Tokens it gave policies to are not renewed."""
         ctx.storage.delete(GROUP + await self._key(ctx, args.name))
 
-    async def list_groups(self, ctx: Context, args: take.Names) -> Mapping[str, Any]:
+    async def list_groups(self, ctx: Context, args: Page) -> Mapping[str, Any]:
         """List the groups that something was said of."""
         return await _listed(ctx, GROUP, args)
 
@@ -105,7 +106,7 @@ class LdapMethod(AuthMethod):
         """Forget a person. What the directory says of them stays."""
         ctx.storage.delete(USER + await self._key(ctx, args.name))
 
-    async def list_users(self, ctx: Context, args: take.Names) -> Mapping[str, Any]:
+    async def list_users(self, ctx: Context, args: Page) -> Mapping[str, Any]:
         """List the people that something was said of."""
         return await _listed(ctx, USER, args)
 
@@ -232,8 +233,8 @@ def _cased(name: str, config: LdapConfig) -> str:
     return name if config.case_sensitive_names else name.lower()
 
 
-async def _listed(ctx: Context, prefix: str, args: take.Names) -> Mapping[str, Any]:
-    names = await ctx.storage.scan(prefix, after=args.after, limit=args.limit if args.limit > 0 else None)
+async def _listed(ctx: Context, prefix: str, args: Page) -> Mapping[str, Any]:
+    names = await ctx.storage.scan(prefix, after=args.after, limit=args.size)
     if not names:
         raise NotFound
     return {"keys": list(names)}

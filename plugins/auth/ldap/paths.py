@@ -6,6 +6,7 @@ from broker.plugin import (
     NotFound,
     Nothing,
     Operation,
+    Page,
     Path,
     PermissionDenied,
     Unavailable,
@@ -23,7 +24,7 @@ CONFIG = Path(
 GROUPS = Path(
     "groups",
     "The groups that policies were given to.",
-    list=Operation(take.Names, dict, calls=Method.list_groups),
+    list=Operation(Page, dict, calls=Method.list_groups),
 )
 GROUP = Path(
     "groups/{name:path}",
@@ -35,7 +36,7 @@ GROUP = Path(
 USERS = Path(
     "users",
     "The people that policies or groups were given to.",
-    list=Operation(take.Names, dict, calls=Method.list_users),
+    list=Operation(Page, dict, calls=Method.list_users),
 )
 USER = Path(
     "users/{name:path}",

@@ -13,6 +13,7 @@ from broker.plugin import (
     NotFound,
     Nothing,
     Operation,
+    Page,
     Path,
     Response,
     Secret,
@@ -77,9 +78,9 @@ class TokenMethod(AuthMethod):
         """Tell a write to a role from one that makes it."""
         return await ctx.storage.get(PREFIX + params["role_name"]) is not None
 
-    async def list_roles(self, ctx: Context, args: p.Page) -> Mapping[str, Any]:
+    async def list_roles(self, ctx: Context, args: Page) -> Mapping[str, Any]:
         """List the roles."""
-        names = await ctx.storage.list(PREFIX, after=args.after, limit=args.limit or None)
+        names = await ctx.storage.list(PREFIX, after=args.after, limit=args.size)
         if not names:
             raise NotFound
         return {"keys": list(names)}
@@ -149,9 +150,9 @@ class TokenMethod(AuthMethod):
         await self._tokens.tidy(ctx)
         return Response(status=202, warnings=[TIDYING])
 
-    async def list_accessors(self, ctx: Context, args: p.Page) -> Mapping[str, Any]:
+    async def list_accessors(self, ctx: Context, args: Page) -> Mapping[str, Any]:
         """List the accessors of all tokens."""
-        return {"keys": await self._tokens.accessors(ctx, after=args.after, limit=args.limit)}
+        return {"keys": await self._tokens.accessors(ctx, after=args.after, limit=args.size)}
 
     PATHS = (
         Path("create", "Create a child token.", update=Operation(p.Create, Auth, calls=create)),
@@ -168,7 +169,7 @@ class TokenMethod(AuthMethod):
         Path(
             "roles",
             "The roles.",
-            list=Operation(p.Page, dict, calls=list_roles),
+            list=Operation(Page, dict, calls=list_roles),
         ),
         Path(
             "roles/{role_name}",
@@ -232,7 +233,7 @@ class TokenMethod(AuthMethod):
         Path(
             "accessors",
             "List accessors.",
-            list=Operation(p.Page, dict, calls=list_accessors, sudo=True),
+            list=Operation(Page, dict, calls=list_accessors, sudo=True),
         ),
     )
 

@@ -137,9 +137,3 @@ class RenewSelf:
 class RenewAccessor:
     accessor: Accessor = ""
     increment: Increment = timedelta(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    after: Annotated[str, Field("List entries behind this one.")] = ""
-    limit: Annotated[int | None, Field("At most this many entries.", minimum=0)] = None

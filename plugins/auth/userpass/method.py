@@ -18,6 +18,7 @@ from broker.plugin import (
     Mount,
     NotFound,
     Operation,
+    Page,
     Path,
     PermissionDenied,
     Secret,
@@ -72,9 +73,9 @@ class UserpassMethod(AuthMethod):
         """Remove a user. Tokens it has live on until they are to be renewed."""
         ctx.storage.delete(USER + _name(args.username))
 
-    async def list_users(self, ctx: Context, args: p.Page) -> dict[str, Any]:
+    async def list_users(self, ctx: Context, args: Page) -> dict[str, Any]:
         """Return the names of all users."""
-        names = await ctx.storage.list(USER, after=_folded(args.after), limit=args.limit)
+        names = await ctx.storage.list(USER, after=_folded(args.after), limit=args.size)
         if not names:
             raise NotFound
         return {"keys": list(names)}
@@ -171,7 +172,7 @@ class UserpassMethod(AuthMethod):
         return user.tokens.auth()
 
     PATHS = (
-        Path("users", "The names of all users.", list=Operation(p.Page, dict, calls=list_users)),
+        Path("users", "The names of all users.", list=Operation(Page, dict, calls=list_users)),
         Path(
             "users/{username}",
             "One user: its password, and what its logins get.",

@@ -48,9 +48,3 @@ class SetPolicies(TokenParams):
 class LogIn:
     username: Annotated[str, Field("Name of the user.")]
     password: Password = None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    after: Annotated[str, Field("List entries behind this one.")] = ""
-    limit: Annotated[int | None, Field("At most this many entries.", minimum=0)] = None

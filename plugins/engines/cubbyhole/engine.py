@@ -18,6 +18,7 @@ from broker.plugin import (
     Json,
     NotFound,
     Operation,
+    Page,
     Path,
     Secret,
     View,
@@ -49,11 +50,9 @@ class Named:
     path: Annotated[str, Field("Location of the entry in the token's own drawer.")]
 
 
-@dataclass(frozen=True, slots=True)
-class ListNames:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListNames(Page):
     path: Annotated[str, Field("The folder.")]
-    after: Annotated[str, Field("A name to start behind; it need not exist.")] = ""
-    limit: Annotated[int, Field("How many names to return; all of them if it is not above 0.")] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +104,7 @@ class CubbyholeEngine(Engine):
     async def list_names(self, ctx: Context, args: ListNames) -> Mapping[str, Any]:
         """Return the names directly below a folder; folders end in a slash."""
         folder = args.path if args.path == "" or args.path.endswith("/") else args.path + "/"
-        limit = args.limit if args.limit > 0 else None
-        names = await self.own(ctx).list(folder, after=args.after, limit=limit)
+        names = await self.own(ctx).list(folder, after=args.after, limit=args.size)
         if not names:
             raise NotFound
         return {"keys": list(names)}
