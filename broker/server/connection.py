@@ -101,6 +101,7 @@ class HttpConnection(asyncio.Protocol):
         exchange = self._exchange
         if exchange is not None and exchange.complete:
             exchange.keep_alive = False
+            exchange.half_close()
             return True
         return False
 

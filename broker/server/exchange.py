@@ -58,6 +58,7 @@ class Exchange:
         "_delivered",
         "_expects_continue",
         "_gone",
+        "_half_closed",
         "_head",
         "_omit_body",
         "_waiter",
@@ -83,6 +84,7 @@ class Exchange:
         self.answered = False  # the whole answer was given
         self._delivered = False
         self._gone = False
+        self._half_closed = False
         self._waiter: asyncio.Future[None] | None = None
         self._head = b""
         self._chunked = False
@@ -107,6 +109,11 @@ class Exchange:
         self._gone = True
         self._wake()
 
+    def half_close(self) -> None:
+        """The client sends nothing more: it may read on, or be gone, which no one can tell without writing to it."""
+        self._half_closed = True
+        self._wake()
+
     async def rest_of_request(self) -> None:
         """Wait for the end of a body that nobody wants, or for the end of the connection."""
         self._chunks.clear()
@@ -121,7 +128,11 @@ class Exchange:
     # -- called by the application ---------------------------------------------------------------------------
 
     async def receive(self) -> Message:
-        """The next piece of the body, or ``http.disconnect`` once there is nobody to read from."""
+        """The next piece of the body, or ``http.disconnect`` once there is nobody to read from.
+
+        An application that asks for more than the body wants to know whether the client left: one that closed its side
+        counts as such, or an answer without an end would go on for ever.
+        """
         if self._expects_continue and not self.started and not self.complete:
             self._expects_continue = False
             self._connection.write(_CONTINUE)
@@ -131,6 +142,8 @@ class Exchange:
             if self.complete and not self._delivered:
                 self._delivered = True
                 return {"type": "http.request", "body": b"", "more_body": False}
+            if self._half_closed and self._delivered:
+                break
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         return {"type": "http.disconnect"}

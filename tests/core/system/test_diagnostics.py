@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -136,6 +137,45 @@ def test_a_server_that_stops_does_not_wait_for_readers(own: Api):
     assert time.monotonic() - began < 20
     reader.rest()
     reader.close()
+
+
+def test_whoever_leaves_makes_room_though_nothing_is_logged(node: Callable[..., Api]):
+    """A place that is freed only by the next line of the log is never freed on a quiet node."""
+    api = node(workers=1)
+
+    def opened() -> list[Reader]:
+        """Readers until there are as many as may be; the last is refused."""
+        readers = [Reader(api)]
+        while readers[-1].answer.status == 200:
+            readers.append(Reader(api))
+        return readers
+
+    first = opened()
+    assert first[-1].answer.status == 429
+    for reader in first:
+        reader.close()
+    again: list[Reader] = []
+
+    def served() -> bool:
+        again.append(Reader(api))
+        return again[-1].answer.status == 200
+
+    eventually(served)
+    for reader in again:
+        reader.close()
+
+
+def test_fifty_readers_at_once_are_all_answered_and_nobody_else_waits_for_them(own: Api):
+    with ThreadPoolExecutor(50) as pool:
+        readers = list(pool.map(lambda _: Reader(own), range(50)))
+    assert {reader.answer.status for reader in readers} <= {200, 429}
+    served = [reader for reader in readers if reader.answer.status == 200]
+    assert len(served) >= 8  # of each worker that was asked
+    reload(own)
+    for reader in served:
+        reader.until("worker 2 reloaded")
+    for reader in readers:
+        reader.close()
 
 
 def test_no_secret_is_ever_in_the_log_that_readers_see(own: Api):
