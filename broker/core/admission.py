@@ -21,6 +21,7 @@ from broker.core.routing import Route
 from broker.core.runtime import Runtime
 from broker.core.tenants import Tenant
 from broker.core.tokens import home_of
+from broker.core.transact import transact
 from broker.plugin.context import Caller
 from broker.plugin.errors import PermissionDenied
 from broker.storage.cache import Entry
@@ -200,8 +201,8 @@ class Admission:
 
     async def _spend(self, home: Tenant, found: Found) -> None:
         """Take one use off a limited token, durably, before the request has any effect."""
-        while True:
-            tx = await home.store.begin()
+
+        async def spend(tx: Transaction) -> None:
             now = self._clock()
             entry = await home.tokens.alive(tx, found.hash, now)
             if entry is None or entry.num_uses <= 0:
@@ -213,11 +214,8 @@ class Admission:
                 ends = min(ends or now + SPENT_SECONDS, now + SPENT_SECONDS)
             new = msgspec.structs.replace(entry, num_uses=left, expires_at=ends)
             home.tokens.update(tx, found.hash, entry, new)
-            try:
-                await tx.commit()
-            except TransactionConflict:
-                continue
-            return
+
+        await transact(home.store, spend)
 
 
 def lead(tenant: Tenant, home: Tenant) -> str:

@@ -11,8 +11,8 @@ import msgspec
 from broker.audit.auditor import Auditor
 from broker.audit.table import AuditTable, AuditTableEntry, new_entry, normal_path
 from broker.core.tenants import Tenant
+from broker.core.transact import transact
 from broker.plugin.errors import BrokerError
-from broker.storage.errors import TransactionConflict
 from broker.storage.transaction import Transaction
 
 log = logging.getLogger("broker.audit")
@@ -56,18 +56,14 @@ class Devices:
 
     async def start(self) -> None:
         """Bring the configuration file's devices into the table, then enable everything in it."""
-        while True:
-            tx = await self._root.store.begin()
+
+        async def merge(tx: Transaction) -> None:
             table = await tx.load(TABLE, AuditTable) or AuditTable()
             entries = self._with_configured(table)
-            if entries == table.entries:
-                break
-            tx.save(TABLE, AuditTable(entries=entries))
-            try:
-                await tx.commit()
-                break
-            except TransactionConflict:
-                continue
+            if entries != table.entries:
+                tx.save(TABLE, AuditTable(entries=entries))
+
+        await transact(self._root.store, merge)
         await self.follow(await self._root.store.begin())
 
     def _with_configured(self, table: AuditTable) -> tuple[AuditTableEntry, ...]:

@@ -13,11 +13,11 @@ from typing import Any
 from broker.access.tokens import base62
 from broker.core.records import MOUNTS, MountTable
 from broker.core.tenants import Tenant
+from broker.core.transact import transact
 from broker.leases import layout
 from broker.leases.records import LeaseEntry
 from broker.plugin.context import INTENT_GRACE, Mount
 from broker.plugin.errors import BrokerError, NotFound
-from broker.storage.errors import TransactionConflict
 from broker.storage.transaction import Transaction
 
 log = logging.getLogger("broker.leases")
@@ -54,17 +54,14 @@ async def intend(
 
 async def _commit(tenant: Tenant, mount: Mount, key: str, entry: LeaseEntry) -> None:
     """Raises: NotFound if the mount is gone: from then on nobody would look for its intents."""
-    while True:
-        own = await tenant.store.begin()
+
+    async def enter(own: Transaction) -> None:
         table = await own.load(MOUNTS, MountTable)
         if table is None or all(known.uuid != mount.uuid for known in table.mounts):
             raise NotFound("the mount was disabled")
         layout.enter(own, key, entry)
-        try:
-            await own.commit()
-        except TransactionConflict:
-            continue
-        return
+
+    await transact(tenant.store, enter)
 
 
 async def release(tenant: Tenant, made: list[str], now: float) -> None:
@@ -80,14 +77,10 @@ async def release(tenant: Tenant, made: list[str], now: float) -> None:
 
 async def queue_one(tenant: Tenant, key: str, now: float) -> None:
     """Have one lease or intent revoked as soon as may be, in a transaction of its own, if it is still there."""
-    while True:
-        tx = await tenant.store.begin()
+
+    async def queue(tx: Transaction) -> None:
         entry = await tx.load(layout.ROOM + key, LeaseEntry)
-        if entry is None:
-            return
-        layout.queue(tx, key, entry, now)
-        try:
-            await tx.commit()
-        except TransactionConflict:
-            continue
-        return
+        if entry is not None:
+            layout.queue(tx, key, entry, now)
+
+    await transact(tenant.store, queue)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 
@@ -14,11 +15,12 @@ from broker.core.logins import limits_of
 from broker.core.revoker import TIMEOUT_SECONDS, Revoker
 from broker.core.settings import CoreSettings
 from broker.core.tenants import Tenant, Tenants
+from broker.core.transact import transact
 from broker.leases import layout
 from broker.leases.records import LeaseEntry, Sweep
 from broker.plugin.context import Context, Mount
 from broker.plugin.errors import InvalidRequest
-from broker.storage.errors import TransactionConflict
+from broker.storage.transaction import Transaction
 
 AT_ONCE = 200
 """Leases below a prefix that a request queues itself; the steward goes on with the rest."""
@@ -76,23 +78,16 @@ class Leasehold:
 
     async def _take(self, tenant: Tenant, key: str, now: float) -> None:
         """End a lease for renewals, and keep the steward off it while this request sees to it."""
-        while True:
-            tx = await tenant.store.begin()
+
+        async def take(tx: Transaction) -> None:
             entry = await tx.load(layout.ROOM + key, LeaseEntry)
             if entry is None:
                 return
             later = now + TIMEOUT_SECONDS + 5
-            layout.change(
-                tx,
-                key,
-                entry,
-                msgspec.structs.replace(entry, revoking=entry.revoking or now, next_at=later),
-            )
-            try:
-                await tx.commit()
-            except TransactionConflict:
-                continue
-            return
+            new = msgspec.structs.replace(entry, revoking=entry.revoking or now, next_at=later)
+            layout.change(tx, key, entry, new)
+
+        await transact(tenant.store, take)
 
     async def revoke_one(
         self, tenant: Tenant, ctx: Context, key: str, entry: LeaseEntry, *, forced: bool, sync: bool
@@ -121,14 +116,9 @@ class Leasehold:
                 sweeps.put(ctx.transaction, sweep, ctx.now)
             return
         while sweep is not None:
-            tx = await tenant.store.begin()
-            rest, keys = await sweeps.step(tenant, tx, sweep, ctx.now)
-            try:
-                await tx.commit()
-            except TransactionConflict:
-                continue
+            step = partial(sweeps.step, tenant, sweep=sweep, now=ctx.now)
+            sweep, keys = await transact(tenant.store, step)
             await self.revoke_now(tenant, keys, ctx.now)
-            sweep = rest
 
 
 __all__ = ["Leasehold"]

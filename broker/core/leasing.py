@@ -13,13 +13,13 @@ from broker.core.admission import Session
 from broker.core.quotas.counting import take_lease
 from broker.core.routing import Router
 from broker.core.tenants import Tenant
+from broker.core.transact import transact
 from broker.leases import layout
 from broker.leases.records import LeaseEntry, TokenLeases
 from broker.plugin.context import Context, Mount
 from broker.plugin.engine import Engine, Lease
 from broker.plugin.errors import InvalidRequest, PermissionDenied
 from broker.plugin.messages import Response
-from broker.storage.errors import TransactionConflict
 from broker.storage.transaction import Transaction
 
 MAX_REQUEST_PATH = 1024
@@ -145,8 +145,8 @@ async def _announce(home: Tenant, name: str, path: str) -> None:
 
     Raises: PermissionDenied if the token is gone.
     """
-    while True:
-        own = await home.store.begin()
+
+    async def note(own: Transaction) -> None:
         known = await own.load(LEASES + name, TokenLeases) or TokenLeases()
         if path in known.tenants:
             return
@@ -154,11 +154,8 @@ async def _announce(home: Tenant, name: str, path: str) -> None:
         if holder is None or holder.revoked:
             raise PermissionDenied
         own.save(LEASES + name, msgspec.structs.replace(known, tenants=(*known.tenants, path)))
-        try:
-            await own.commit()
-        except TransactionConflict:
-            continue
-        return
+
+    await transact(home.store, note)
 
 
 def seen(key: str, entry: LeaseEntry) -> Lease:

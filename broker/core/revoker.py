@@ -22,6 +22,7 @@ from broker.core.records import ENDED_MOUNTS, EndedMount
 from broker.core.routing import Router
 from broker.core.sweeps import Sweeps
 from broker.core.tenants import Tenant, Tenants
+from broker.core.transact import transact
 from broker.leases import layout
 from broker.leases.backoff import failed, sentence
 from broker.leases.drains import Drains, Holder
@@ -70,18 +71,15 @@ class Revoker:
 
     async def _mark(self, holder: Holder, keys: list[str]) -> None:
         tenant = cast(Tenant, holder)
-        while True:
-            tx = await tenant.store.begin()
+
+        async def mark(tx: Transaction) -> None:
             now = self._clock()
             for key in keys:
                 entry = await tx.load(layout.ROOM + key, LeaseEntry)
                 if entry is not None and not entry.revoking and entry.expires_at <= now:
                     tx.save(layout.ROOM + key, msgspec.structs.replace(entry, revoking=now))
-            try:
-                await tx.commit()
-            except TransactionConflict:
-                continue
-            return
+
+        await transact(tenant.store, mark)
 
     async def _end_due(self, holder: Holder, row: str, key: str) -> bool:
         """Revoke what a row of the due index tells of."""
@@ -117,9 +115,12 @@ class Revoker:
         return ""
 
     async def _undo(self, tenant: Tenant, key: str) -> None:
-        """Call the engine and remove the entry, in one transaction."""
-        while True:
-            tx = await tenant.store.begin()
+        """Call the engine and remove the entry, in one transaction.
+
+        On a conflict the engine is asked again: "already gone" is success.
+        """
+
+        async def undo(tx: Transaction) -> None:
             entry = await tx.load(layout.ROOM + key, LeaseEntry)
             if entry is None:
                 return
@@ -130,11 +131,8 @@ class Revoker:
             await router.engine_of(mount).revoke_lease(context, seen(key, entry))
             layout.remove(tx, key, entry)
             await release(tx, entry.permit)
-            try:
-                await tx.commit()
-            except TransactionConflict:
-                continue  # the engine is asked again: "already gone" is success
-            return
+
+        await transact(tenant.store, undo)
 
     async def _mount(self, tx: Transaction, router: Router, uuid: str) -> Mount:
         """Return a mount by id, a disabled one too. Raises: NotFound."""
@@ -151,8 +149,8 @@ class Revoker:
         reason = sentence(error)
         if not isinstance(error, BrokerError | TimeoutError):
             log.warning("lease.engine_error error=%s", type(error).__name__)
-        while True:
-            tx = await tenant.store.begin()
+
+        async def put_off(tx: Transaction) -> str:
             entry = await tx.load(layout.ROOM + key, LeaseEntry)
             if entry is None:
                 return ""
@@ -160,18 +158,14 @@ class Revoker:
                 log.warning("lease.forgotten lease=%s reason=%s", key, reason)
                 layout.remove(tx, key, entry)
                 await release(tx, entry.permit)
-            else:
-                new = failed(entry, error, self._clock())
-                layout.change(tx, key, entry, new)
-            try:
-                await tx.commit()
-            except TransactionConflict:
-                continue
-            if entry.forced:
                 return ""
+            new = failed(entry, error, self._clock())
+            layout.change(tx, key, entry, new)
             if new.irrevocable and not entry.irrevocable:
-                log.error("lease.irrevocable lease=%s reason=%s", key, reason)
+                tx.on_commit(lambda: log.error("lease.irrevocable lease=%s reason=%s", key, reason))
             return reason
+
+        return await transact(tenant.store, put_off)
 
     async def _blocking(self, mount: str, function: Callable[..., Any], *args: Any) -> Any:
         """Run a call in one of the threads for revocation; what ``ctx.blocking`` is here."""

@@ -14,9 +14,9 @@ from broker.access.identity.membership import memberships
 from broker.access.mfa.records import SECRET, TABLE, Enforcement, MfaTable, TotpMethod, TotpSecret
 from broker.access.mfa.totp import matching_step
 from broker.core.tenants import Tenant
+from broker.core.transact import transact
 from broker.plugin.context import Context, Mount
 from broker.plugin.errors import InvalidRequest, PermissionDenied
-from broker.storage.errors import TransactionConflict
 from broker.storage.transaction import Transaction
 
 EMPTY = MfaTable()
@@ -147,8 +147,8 @@ async def attempt(tenant: Tenant, ctx: Context, method: TotpMethod, entity: str,
 
     A code that was used already is as wrong as any other, and so is every code of an entity that has no key.
     """
-    while True:
-        tx = await tenant.store.begin()
+
+    async def judge(tx: Transaction) -> str | None:
         place = f"{SECRET}{method.id}/{entity}"
         secret = await tx.load(place, TotpSecret)
         if secret is None:
@@ -170,8 +170,6 @@ async def attempt(tenant: Tenant, ctx: Context, method: TotpMethod, entity: str,
             new = msgspec.structs.replace(secret, tries_in=period, tries=tries)
         if new != secret:
             tx.save(place, new)
-            try:
-                await tx.commit()
-            except TransactionConflict:
-                continue
         return None if good else WRONG
+
+    return await transact(tenant.store, judge)

@@ -5,6 +5,7 @@ Source: Vault's ``sys/generate-root`` API documentation. Both names lead to the 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from os import urandom
 from typing import Annotated, Any
 
@@ -20,13 +21,13 @@ from broker.barrier.generate_root import (
 from broker.core.birth import mint_root
 from broker.core.system.ceremony import Cancel, GiveShare, at_root, authority_of, counted, look, put, put_back
 from broker.core.system.parts import Parts, SystemBase
+from broker.core.transact import transact
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest
 from broker.plugin.fields import Field, Nothing
 from broker.plugin.messages import Plain, Response
 from broker.plugin.paths import Operation, Path
 from broker.plugin.secret import Secret
-from broker.storage.errors import TransactionConflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +119,7 @@ async def _give(parts: Parts, text: str, nonce: str) -> dict[str, object]:
 async def _mint(parts: Parts) -> Secret[str]:
     """Store a root token in the root namespace, in a transaction of its own: running it again would make a second."""
     root = parts.runtime().tenants.root
-    while True:
-        tx = await root.store.begin()
-        token = await mint_root(root.tokens, tx)
-        try:
-            await tx.commit()
-        except TransactionConflict:
-            continue
-        return token
+    return await transact(root.store, partial(mint_root, root.tokens))
 
 
 async def decode(system: SystemBase, ctx: Context, args: Decode) -> Mapping[str, Any]:
