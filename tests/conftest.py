@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("broker", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("broker")
 
-pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.directory"]
+pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.directory", "tests.fixtures.walltime"]
 
 
 def _skips_count() -> bool:
