@@ -22,6 +22,7 @@ from broker.core.events import Events
 from broker.core.help import HELP
 from broker.core.intents import intend, release
 from broker.core.leasing import enter_lease
+from broker.core.liveness import check_live
 from broker.core.logins import limits_of, mint_login
 from broker.core.quotas.counting import login_role
 from broker.core.quotas.quotas import RateLimited
@@ -146,6 +147,10 @@ class Core:
         busy = Unavailable("the entry is being changed by too many requests at once; try again")
         await self._audit_refusal(runtime, request, attempt, busy)
         raise busy
+
+    async def check_live(self, request: Request) -> None:
+        """Return if a request's token stands for somebody (``broker.core.liveness``), its body unread. Raises: BrokerError."""
+        await check_live(self._seal, self._admission, request)
 
     # Paths that are served while sealed: no storage, no caller, no audit
 

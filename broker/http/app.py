@@ -10,6 +10,7 @@ import re
 from asyncio import current_task
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from time import time
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from broker.plugin.errors import (
     InvalidRequest,
     PermissionDenied,
     Tampered,
+    TooLarge,
     UnsupportedOperation,
 )
 from broker.plugin.messages import Response
@@ -32,12 +34,12 @@ from .answers import envelope, error_body
 from .cors import Cors
 from .errors import TookTooLong
 from .incoming import (
+    STRANGERS_BODY,
     Receive,
     check_patch_type,
     connection_of,
     from_query,
     headers_of,
-    longest_body,
     parse_by_type,
     read_body,
     token_of,
@@ -84,6 +86,10 @@ HEALTH = "sys/health"
 """The one path that answers HEAD: load balancers ask it for nothing but the status."""
 
 
+async def _nobody_lives(request: Request) -> None:
+    raise PermissionDenied
+
+
 class Edge:
     """Everything below ``/v1/``: one call per request, straight from the ASGI messages."""
 
@@ -93,8 +99,10 @@ class Edge:
         book: RuleBook,
         stored: StoredSettings | None = None,
         under_way: dict[str, tuple[Scope, float]] | None = None,
+        check_live: Callable[[Request], Awaitable[None]] = _nobody_lives,
     ) -> None:
         self._handle = handle
+        self._check_live = check_live
         self._book = book
         self._stored = stored
         self._under_way = {} if under_way is None else under_way
@@ -179,7 +187,20 @@ class Edge:
             if scope["method"] != "HEAD" or path != HEALTH:
                 raise UnsupportedOperation
             verb = Verb.READ
-        data: Mapping[str, Any] = NO_DATA
+        token = token_of(headers)
+        wrap = headers.get("x-vault-wrap-ttl")
+        namespace = headers.get("x-vault-namespace")
+        request = Request(
+            id=request_id,
+            verb=verb,
+            path=path,
+            namespace=parse_namespace(namespace) if namespace else "",
+            data=NO_DATA,
+            token=token,
+            headers=headers,
+            connection=connection_of(scope, client),
+            wrap_ttl=wrap_seconds(wrap) if wrap else None,
+        )
         if verb in WITH_BODY:
             if path.endswith("/"):
                 # A key named "a/", or no key in folder "a"? Nobody could tell later.
@@ -187,26 +208,24 @@ class Edge:
             kind = headers.get("content-type", "")
             if verb is Verb.PATCH:
                 check_patch_type(kind)
-            body = await read_body(headers, receive, longest_body(headers, rules))
-            data = parse_by_type(kind, body, rules)
+            known = partial(self._check_known, request, headers, rules, client)
+            body = await read_body(headers, receive, rules.max_body, known)
+            request.data = parse_by_type(kind, body, rules)
         elif scope["query_string"]:
-            verb, data = from_query(verb, parse_query(scope["query_string"]))
-        if verb in LISTING and not path.endswith("/"):
-            path += "/"
-        token = token_of(headers)
-        wrap = headers.get("x-vault-wrap-ttl")
-        namespace = headers.get("x-vault-namespace")
-        return Request(
-            id=request_id,
-            verb=verb,
-            path=path,
-            namespace=parse_namespace(namespace) if namespace else "",
-            data=data,
-            token=token,
-            headers=headers,
-            connection=connection_of(scope, client),
-            wrap_ttl=wrap_seconds(wrap) if wrap else None,
-        )
+            request.verb, request.data = from_query(verb, parse_query(scope["query_string"]))
+        if request.verb in LISTING and not path.endswith("/"):
+            request.path = path + "/"
+        return request
+
+    async def _check_known(
+        self, request: Request, headers: dict[str, str], rules: ListenerRules, client: str | None
+    ) -> None:
+        """Return if a request with more to say than a stranger comes from somebody. Raises: TooLarge; PermissionDenied."""
+        if request.token is None:
+            raise TooLarge(f"request body is larger than {STRANGERS_BODY} bytes")
+        if rules.forwarded is not None and client is None:
+            headers.pop("x-forwarded-for", None)  # nobody's word
+        await self._check_live(request)
 
 
 async def _stream(
@@ -355,9 +374,11 @@ def create_edge(
     *,
     stored: StoredSettings | None = None,
     under_way: dict[str, tuple[Scope, float]] | None = None,
+    check_live: Callable[[Request], Awaitable[None]] = _nobody_lives,
 ) -> BrokerApp:
     """Return the ASGI application around the pipeline's ``handle``.
 
+    ``check_live`` raises unless a request's token stands for somebody: then its body may be longer than anybody's.
     ``stored`` has the settings that lie behind the barrier; ``under_way`` is kept filled with the requests being served.
     """
-    return BrokerApp(Edge(handle, book, stored, under_way), book, stored)
+    return BrokerApp(Edge(handle, book, stored, under_way, check_live), book, stored)

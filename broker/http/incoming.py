@@ -41,14 +41,7 @@ ON, OFF = (
 
 
 STRANGERS_BODY = 128 * 1024
-"""The longest body of a request that shows no token, in bytes: the longest login is a signed token of 64 KiB."""
-
-
-def longest_body(headers: Mapping[str, str], rules: ListenerRules) -> int:
-    """Return how long a request's body may be: who shows no token has little to say."""
-    if "x-vault-token" in headers or "authorization" in headers:
-        return rules.max_body
-    return min(rules.max_body, STRANGERS_BODY)
+"""The longest body of a request whose token stands for nobody, in bytes: the longest login is a signed token of 64 KiB."""
 
 
 def parse_by_type(kind: str, body: bytes, rules: ListenerRules) -> Mapping[str, Any]:
@@ -58,11 +51,18 @@ def parse_by_type(kind: str, body: bytes, rules: ListenerRules) -> Mapping[str, 
     return parse_body(body, rules.json)
 
 
-async def read_body(headers: Mapping[str, str], receive: Receive, limit: int) -> bytes:
-    """Read the body, stopping at the limit (in bytes) before it is buffered."""
+async def read_body(
+    headers: Mapping[str, str], receive: Receive, most: int, known: Callable[[], Awaitable[None]]
+) -> bytes:
+    """Read the body, stopping at the limit (in bytes) before it is buffered: who is not ``known`` has little to say.
+
+    ``known`` is asked once, and only where the body is longer than anybody's may be; it raises for a stranger.
+    Raises: TooLarge for more than ``most``; InvalidRequest if the request ends early; what ``known`` raises.
+    """
+    limit = min(most, STRANGERS_BODY)
     length = headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length[:20]) > limit:
-        raise TooLarge(f"request body is larger than {limit} bytes")
+        limit = await _raised(int(length[:20]), most, known)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -72,10 +72,18 @@ async def read_body(headers: Mapping[str, str], receive: Receive, limit: int) ->
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
-            raise TooLarge(f"request body is larger than {limit} bytes")
+            limit = await _raised(size, most, known)
         if not message.get("more_body", False):
             return b"".join((*chunks, chunk)) if chunks else chunk
         chunks.append(chunk)
+
+
+async def _raised(size: int, most: int, known: Callable[[], Awaitable[None]]) -> int:
+    """Return the limit of who is known."""
+    if size > most:
+        raise TooLarge(f"request body is larger than {most} bytes")
+    await known()
+    return most
 
 
 def headers_of(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:

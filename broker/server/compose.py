@@ -80,6 +80,7 @@ def create_app(setup: WorkerSetup) -> ASGIApp:
         RuleBook.of(setup.config),
         stored=StoredSettings(made.seal_state.runtime),
         under_way=attendant.under_way,
+        check_live=made.core.check_live,
     )
 
     edge.add_middleware(Lifecycle(made, attendant))
