@@ -10,12 +10,15 @@ What holds for every request:
 - No redirect is followed: credentials never travel to a host that was not configured. A redirect is an error.
 - One deadline for all of it, one cap on the answer. The answer is taken as sent: no compression is offered or undone.
 - No proxies, no ``.netrc``, no cookies, no TLS key log: nothing of the environment has a say.
+- ``public_only``, for a URL that a stranger may have a say in: it leads to no loopback, link-local, private or otherwise special
+  address, whatever its name resolves to. What was looked at is what is connected to; the name is not resolved again.
 - An error names scheme, host and port and what went wrong, and nothing else of the request or the answer.
 """
 
 import asyncio
 import contextlib
 import http.client
+import ipaddress
 import socket
 import ssl
 import threading
@@ -33,6 +36,7 @@ MAX_BYTES = 1 << 20
 MAX_URL = 8192
 MAX_THREADS = 16
 _CHUNK = 1 << 16
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
@@ -59,6 +63,7 @@ def fetch(
     timeout: float = TIMEOUT_SECONDS,
     max_bytes: int = MAX_BYTES,
     server_name: str = "",
+    public_only: bool = False,
 ) -> Answer:
     """Send one request and return the answer. Blocks for ``timeout`` seconds at most, apart from a slow name lookup.
 
@@ -67,7 +72,7 @@ def fetch(
     """
     target = split_url(url)
     context = _context(ca_pem) if target.scheme == "https" else None
-    call = _Call(target, context, time.monotonic() + timeout, max_bytes, server_name)
+    call = _Call(target, context, time.monotonic() + timeout, max_bytes, server_name, public_only)
     try:
         return call.run(method, dict(headers or {}), body)
     except OutboundFailed:
@@ -87,6 +92,7 @@ async def fetch_aside(
     timeout: float = TIMEOUT_SECONDS,  # noqa: ASYNC109 - kept by the thread, which cannot be cancelled
     max_bytes: int = MAX_BYTES,
     server_name: str = "",
+    public_only: bool = False,
 ) -> Answer:
     """Do ``fetch`` in one of a few threads kept for it, so that a slow server holds up no other blocking work."""
     call = partial(
@@ -99,6 +105,7 @@ async def fetch_aside(
         timeout=timeout,
         max_bytes=max_bytes,
         server_name=server_name,
+        public_only=public_only,
     )
     return await asyncio.get_running_loop().run_in_executor(_threads(), call)
 
@@ -123,6 +130,22 @@ def split_url(url: str) -> SplitResult:
     return found
 
 
+def is_public(address: str) -> bool:
+    """Tell whether an IP address is one of the open internet, also where it carries another one inside.
+
+    >>> [is_public(each) for each in ("198.41.0.4", "10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1")]
+    [True, False, False, False]
+    """
+    found = ipaddress.ip_address(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour
+        if inner is None and found in _NAT64:
+            inner = ipaddress.IPv4Address(found.packed[-4:])
+        if inner is not None:
+            found = inner
+    return found.is_global and not found.is_multicast
+
+
 def check_ca(ca_pem: str) -> None:
     """Raise InvalidRequest unless ``ca_pem`` holds at least one certificate that can be used (or is empty)."""
     if ca_pem:
@@ -139,6 +162,7 @@ class _Call:
         deadline: float,
         max_bytes: int,
         server_name: str,
+        public_only: bool,
     ) -> None:
         self._target = target
         self._context = context
@@ -146,6 +170,7 @@ class _Call:
         self._max_bytes = max_bytes
         self._host = target.hostname or ""
         self._server_name = server_name or self._host
+        self._public_only = public_only
         self._port = target.port or (443 if context else 80)
         shown = f"[{self._host}]" if ":" in self._host else self._host
         self.where = f"{target.scheme}://{shown}:{self._port}"
@@ -173,10 +198,12 @@ class _Call:
                 cut.cancel()
 
     def _connect(self) -> socket.socket:
-        failure: Exception = OSError()
+        failure: Exception = OutboundFailed(f"{self.where}: not a public address")
         for family, kind, protocol, _, address in socket.getaddrinfo(
             self._host, self._port, type=socket.SOCK_STREAM
         ):
+            if self._public_only and not is_public(str(address[0])):
+                continue
             plain = socket.socket(family, kind, protocol)
             try:
                 plain.settimeout(self._left())

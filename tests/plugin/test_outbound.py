@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from broker.plugin.errors import InvalidRequest
-from broker.plugin.outbound import OutboundFailed, check_ca, fetch, fetch_aside, split_url
+from broker.plugin.outbound import OutboundFailed, check_ca, fetch, fetch_aside, is_public, split_url
 
 OK = b"HTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: 2\r\n\r\n{}"
 CANARY = "hunter2-canary"
@@ -251,3 +251,47 @@ def test_urls_and_cas_can_be_checked_beforehand():
     for bad in ("nonsense", "n\u00f6", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
         with pytest.raises(InvalidRequest, match="CA certificate"):
             check_ca(bad)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "127.8.9.1",
+        "0.0.0.0",
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "fe80::1",
+        "fe80::1%1",
+        "fd00:ec2::254",
+        "ff02::1",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "2002:7f00:1::1",
+        "2001:0:7f00:1::1",
+    ],
+)
+def test_a_special_address_is_none_of_the_open_internet_in_any_dress(address):
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["198.41.0.4", "2001:500:2::c", "::ffff:198.41.0.4", "64:ff9b::c629:4"])
+def test_other_addresses_are_of_the_open_internet(address):
+    assert is_public(address)
+
+
+def test_a_strangers_url_leads_nowhere_near_whatever_its_name_resolves_to(monkeypatch):
+    with serving(saying(OK)) as (port, seen):
+        found = socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)
+        monkeypatch.setattr("broker.plugin.outbound.socket.getaddrinfo", lambda *args, **more: found)
+        with pytest.raises(OutboundFailed, match=r"http://ocsp\.example:\d+: not a public address"):
+            fetch("GET", f"http://ocsp.example:{port}/", public_only=True)
+        assert not seen
+        assert fetch("GET", f"http://ocsp.example:{port}/").status == 200

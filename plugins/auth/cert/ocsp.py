@@ -2,6 +2,9 @@
 
 Good is what a responder that the issuer stands behind says, signed, of this certificate, for now. Anything else is no answer:
 the login is refused, unless the role says ``ocsp_fail_open``. Revoked is final either way. Source: RFC 6960.
+
+An address that a certificate names is asked only on the open internet: whoever has a say in what goes into a certificate must
+not have us call our own machine, its neighbours or a cloud's metadata service. Responders in between are for the role to list.
 """
 
 from collections import OrderedDict
@@ -97,7 +100,9 @@ class Responders:
         silent = False
         for server in servers:
             try:
-                until.append(await _answer_of(server, question, ctx.now))
+                until.append(
+                    await _answer_of(server, question, ctx.now, listed=bool(role.ocsp_servers_override))
+                )
             except NoAnswer:
                 silent = True
                 continue
@@ -109,13 +114,22 @@ class Responders:
         return min(until)
 
 
-async def _answer_of(server: str, question: Question, now: float) -> float:
-    """Return until when a responder's "good" holds. Raises: NoAnswer; Refused if it says "revoked"."""
+async def _answer_of(server: str, question: Question, now: float, *, listed: bool) -> float:
+    """Return until when a responder's "good" holds. Raises: NoAnswer; Refused if it says "revoked".
+
+    One that is not ``listed`` by the operator is asked on the open internet only.
+    """
     request, body = question.encoded()
     headers = {"Content-Type": "application/ocsp-request", "Accept": "application/ocsp-response"}
     try:
         answer = await fetch_aside(
-            "POST", server, headers=headers, body=body, timeout=TIMEOUT_SECONDS, max_bytes=MAX_ANSWER
+            "POST",
+            server,
+            headers=headers,
+            body=body,
+            timeout=TIMEOUT_SECONDS,
+            max_bytes=MAX_ANSWER,
+            public_only=not listed,
         )
     except BrokerError:
         raise NoAnswer from None

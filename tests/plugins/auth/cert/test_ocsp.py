@@ -120,13 +120,28 @@ async def test_a_responder_that_the_role_trusts_may_answer_and_nothing_else(ask,
     assert "invalid certificate" in await ask(client(trusted, "app"), ocsp_ca_certificates=trusted.pem)
 
 
-async def test_the_certificate_names_its_responder_unless_the_role_does(ask, responder):
+async def test_the_certificate_names_its_responder_unless_the_role_does(ask, responder, monkeypatch):
+    monkeypatch.setattr("broker.plugin.outbound.is_public", lambda address: address == "127.0.0.1")
     named = client(ROOT, "named", extensions=[names_responder(responder.url)])
     responder.known[named.serial] = named
     assert await ask(named, ocsp_servers_override="") == "named"
     assert await ask(APP, ocsp_servers_override="") == REFUSED
     assert await ask(APP, ocsp_servers_override="", ocsp_fail_open=True) == "app"
     assert await ask(named, ocsp_servers_override="http://127.0.0.1:9") == REFUSED
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "127.1", "0.0.0.0", "[::ffff:127.0.0.1]", "2130706433"]
+)
+async def test_a_certificate_has_no_responder_asked_on_our_side_of_the_internet(ask, responder, host):
+    url = f"http://{host}:{responder.server.server_address[1]}"
+    named = client(ROOT, "named", extensions=[names_responder(url)])
+    responder.known[named.serial] = named
+    assert await ask(named, ocsp_servers_override="") == REFUSED
+    assert await ask(named, ocsp_servers_override="", ocsp_fail_open=True) == "named"
+    assert responder.asked == 0
+    assert await ask(named, ocsp_servers_override=responder.url) == "named"
+    assert responder.asked == 1
 
 
 async def test_an_address_in_a_certificate_is_no_way_to_files_or_other_schemes(ask):
