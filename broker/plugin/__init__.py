@@ -23,7 +23,8 @@ from broker.plugin.errors import (
     UnsupportedOperation,
     UnsupportedPath,
 )
-from broker.plugin.fields import Field, Json, Nothing, Page, parse_duration
+from broker.plugin.fields import Field, Json, Nothing, parse_duration
+from broker.plugin.listings import Page, listing
 from broker.plugin.messages import Auth, Leased, Plain, Raw, Response
 from broker.plugin.paths import Operation, Path, PathTable
 from broker.plugin.secret import Secret
@@ -76,6 +77,7 @@ __all__ = [
     "Verb",
     "View",
     "hookimpl",
+    "listing",
     "parse_duration",
 ]
 

@@ -55,22 +55,6 @@ class Nothing:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """The arguments of a listing; one whose path has parameters derives from it and adds them.
-
-    Pass ``after`` and ``size`` on to ``ctx.storage.list``. Source: Vault's pagination of listings.
-    """
-
-    after: Annotated[str, Field("List entries behind this one.")] = ""
-    limit: Annotated[int | None, Field("At most this many entries; all if left out or not positive.")] = None
-
-    @property
-    def size(self) -> int | None:
-        """How many entries are wanted, ``None`` for all."""
-        return self.limit if self.limit and self.limit > 0 else None
-
-
-@dataclass(frozen=True, slots=True)
 class InputField:
     """One compiled input: its name on the wire, its type for the documents, its converter."""
 

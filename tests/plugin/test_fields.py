@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET, UnsetType
 
-from broker.plugin import Field, InvalidRequest, Json, Page, Secret, parse_duration
+from broker.plugin import Field, InvalidRequest, Json, Secret, parse_duration
 from broker.plugin.fields import binder, input_fields
 
 
@@ -210,18 +210,3 @@ def test_any_duration_is_read_or_refused_and_never_worse(value):
     except InvalidRequest:
         return
     assert abs(duration) < timedelta(days=366 * 301)
-
-
-@pytest.mark.parametrize(
-    ("given", "size"), [({}, None), ({"limit": -1}, None), ({"limit": "0"}, None), ({"limit": "2"}, 2)]
-)
-def test_a_page_is_everything_unless_its_limit_is_positive(given, size):
-    assert binder(Page)({}, given).size == size
-
-
-def test_a_page_of_a_path_with_parameters_derives_from_it():
-    @dataclass(frozen=True, slots=True, kw_only=True)
-    class Below(Page):
-        folder: str
-
-    assert binder(Below)({"folder": "a"}, {"after": "b"}) == Below(folder="a", after="b")

@@ -13,13 +13,14 @@ from broker.access.identity.names import MAX_ALIAS_NAME, alias_segment, checked_
 from broker.access.identity.records import AliasRecord, EntityRecord
 from broker.access.lifetimes import issue_time
 from broker.core.entities import generated_name
-from broker.core.identity.entities import WriteEntity, listing
+from broker.core.identity.entities import WriteEntity
 from broker.core.identity.entities import write as write_entity
 from broker.core.identity.parts import ById, Id, IdentityBase, auth_mounts, mount_to_speak_for
 from broker.core.identity.shown import alias_listed, alias_read
 from broker.plugin.context import Context, Mount
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field, Page
+from broker.plugin.fields import Field
+from broker.plugin.listings import Page, listing
 from broker.plugin.paths import Operation, Path
 
 _TAKEN = "Alias cannot be updated as the given entity already has an alias for this mount "

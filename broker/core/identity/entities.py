@@ -10,15 +10,25 @@ import msgspec
 
 from broker.access.identity import store
 from broker.access.identity.membership import memberships
-from broker.access.identity.names import checked_metadata, name_segment
-from broker.access.identity.records import EntityRecord, Pointer
+from broker.access.identity.names import checked_metadata
+from broker.access.identity.records import EntityRecord
 from broker.access.lifetimes import issue_time
 from broker.core.entities import generated_name
-from broker.core.identity.parts import ById, ByName, Id, IdentityBase, Name, auth_mounts, policies_of
+from broker.core.identity.parts import (
+    ById,
+    ByName,
+    Id,
+    IdentityBase,
+    Name,
+    auth_mounts,
+    names_below,
+    policies_of,
+)
 from broker.core.identity.shown import entity_listed, entity_shown
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field, Page
+from broker.plugin.fields import Field
+from broker.plugin.listings import Page, listing
 from broker.plugin.paths import Operation, Path
 
 MAX_BATCH = 1000
@@ -133,23 +143,7 @@ async def list_ids(engine: IdentityBase, ctx: Context, args: Page) -> dict[str, 
 
 
 async def list_names(engine: IdentityBase, ctx: Context, args: Page) -> dict[str, Any]:
-    after = name_segment(args.after) if args.after else ""
-    names = []
-    for segment in await ctx.transaction.list(store.ENTITY_NAME, after=after, limit=args.size):
-        pointer = await ctx.transaction.load(store.ENTITY_NAME + segment, Pointer)
-        found = None if pointer is None else await store.entity(ctx.transaction, pointer.id)
-        if found is not None:
-            names.append(found.name)
-    if not names:
-        raise NotFound
-    return {"keys": names}
-
-
-def listing(info: dict[str, Any]) -> dict[str, Any]:
-    """Return a list with what is to say of each of its keys. Raises: NotFound if it is empty."""
-    if not info:
-        raise NotFound
-    return {"key_info": info, "keys": list(info)}
+    return listing(await names_below(ctx, store.ENTITY_NAME, args, store.entity))
 
 
 _WRITE = Operation(WriteEntity, dict, calls=write)

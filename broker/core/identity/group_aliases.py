@@ -12,13 +12,13 @@ from broker.access.identity import store
 from broker.access.identity.names import MAX_ALIAS_NAME
 from broker.access.identity.records import AliasRecord, GroupRecord
 from broker.access.lifetimes import issue_time
-from broker.core.identity.entities import listing
 from broker.core.identity.groups import fresh_group
 from broker.core.identity.parts import ById, Id, IdentityBase, auth_mounts, mount_to_speak_for
 from broker.core.identity.shown import alias_listed, alias_read
 from broker.plugin.context import Context, Mount
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field, Page
+from broker.plugin.fields import Field
+from broker.plugin.listings import Page, listing
 from broker.plugin.paths import Operation, Path
 
 

@@ -10,16 +10,25 @@ import msgspec
 
 from broker.access.identity import store
 from broker.access.identity.membership import delete_group, member_ids, set_member_groups, set_members
-from broker.access.identity.names import checked_metadata, name_segment
-from broker.access.identity.records import GroupRecord, Pointer
+from broker.access.identity.names import checked_metadata
+from broker.access.identity.records import GroupRecord
 from broker.access.lifetimes import issue_time
 from broker.core.entities import generated_name
-from broker.core.identity.entities import listing
-from broker.core.identity.parts import ById, ByName, Id, IdentityBase, Name, auth_mounts, policies_of
+from broker.core.identity.parts import (
+    ById,
+    ByName,
+    Id,
+    IdentityBase,
+    Name,
+    auth_mounts,
+    names_below,
+    policies_of,
+)
 from broker.core.identity.shown import group_listed, group_shown
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field, Page
+from broker.plugin.fields import Field
+from broker.plugin.listings import Page, listing
 from broker.plugin.paths import Operation, Path
 
 MAX_MEMBERS = 100_000
@@ -147,16 +156,7 @@ async def list_ids(engine: IdentityBase, ctx: Context, args: Page) -> dict[str, 
 
 
 async def list_names(engine: IdentityBase, ctx: Context, args: Page) -> dict[str, Any]:
-    after = name_segment(args.after) if args.after else ""
-    names = []
-    for segment in await ctx.transaction.list(store.GROUP_NAME, after=after, limit=args.size):
-        pointer = await ctx.transaction.load(store.GROUP_NAME + segment, Pointer)
-        found = None if pointer is None else await store.group(ctx.transaction, pointer.id)
-        if found is not None:
-            names.append(found.name)
-    if not names:
-        raise NotFound
-    return {"keys": names}
+    return listing(await names_below(ctx, store.GROUP_NAME, args, store.group))
 
 
 _WRITE = Operation(WriteGroup, dict, calls=write)

@@ -12,7 +12,8 @@ from broker.core.identity.parts import ByName, IdentityBase, Name, auth_mounts
 from broker.core.mfa.proofs import table_of
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field, Page
+from broker.plugin.fields import Field
+from broker.plugin.listings import Page
 from broker.plugin.paths import Operation, Path
 
 MAX_ENFORCEMENTS = 256

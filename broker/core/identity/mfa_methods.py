@@ -18,7 +18,8 @@ from broker.core.identity.parts import Id, IdentityBase
 from broker.core.mfa.proofs import table_of
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field, Page
+from broker.plugin.fields import Field
+from broker.plugin.listings import Page
 from broker.plugin.messages import Response
 from broker.plugin.paths import Operation, Path
 

@@ -18,7 +18,8 @@ from broker.access.identity.signing import ALGORITHMS, new_private_key, public_j
 from broker.core.identity.parts import IdentityBase
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field, Page
+from broker.plugin.fields import Field
+from broker.plugin.listings import Page
 from broker.plugin.paths import Operation, Path
 
 DEFAULT = "default"

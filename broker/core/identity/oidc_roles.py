@@ -14,7 +14,8 @@ from broker.core.identity.oidc_keys import DAY, Named, checked_name, key_to_use
 from broker.core.identity.parts import IdentityBase
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field, Page
+from broker.plugin.fields import Field
+from broker.plugin.listings import Page, listing
 from broker.plugin.paths import Operation, Path
 
 MAX_TEMPLATE = 65_536
@@ -70,10 +71,7 @@ async def delete(engine: IdentityBase, ctx: Context, args: Named) -> None:
 
 
 async def list_roles(engine: IdentityBase, ctx: Context, args: Page) -> dict[str, Any]:
-    names = await ctx.storage.list(ROLE, after=args.after, limit=args.size)
-    if not names:
-        raise NotFound
-    return {"keys": list(names)}
+    return listing(await ctx.storage.list(ROLE, after=args.after, limit=args.size))
 
 
 PATHS = (

@@ -1,17 +1,21 @@
 """What the modules of the identity engine share."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from broker.access.identity.names import MAX_NAME
+from broker.access.identity.names import MAX_NAME, name_segment
+from broker.access.identity.records import EntityRecord, GroupRecord, Pointer
 from broker.core.records import MOUNTS, MountTable
 from broker.core.settings import CoreSettings
 from broker.plugin.context import Context, Mount
 from broker.plugin.engine import Engine
 from broker.plugin.errors import InvalidRequest, PermissionDenied
 from broker.plugin.fields import Field
+from broker.plugin.listings import Page
 from broker.plugin.names import policy_names
 from broker.plugin.verbs import Verb
+from broker.storage.transaction import Transaction
 
 Id = Annotated[str, Field("Id.", max_length=128)]
 Name = Annotated[str, Field("Name.", max_length=MAX_NAME)]
@@ -71,3 +75,20 @@ def granted(ctx: Context, verb: Verb, path: str) -> bool:
     if ctx.judge is None:
         return False
     return ctx.judge.check(verb, ctx.lead + path, now=ctx.now).allowed
+
+
+async def names_below(
+    ctx: Context,
+    room: str,
+    args: Page,
+    find: Callable[[Transaction, str], Awaitable[EntityRecord | GroupRecord | None]],
+) -> list[str]:
+    """Return the names of what a room's pointers lead to, in the order of the room."""
+    after = name_segment(args.after) if args.after else ""
+    names = []
+    for segment in await ctx.transaction.list(room, after=after, limit=args.size):
+        pointer = await ctx.transaction.load(room + segment, Pointer)
+        found = None if pointer is None else await find(ctx.transaction, pointer.id)
+        if found is not None:
+            names.append(found.name)
+    return names

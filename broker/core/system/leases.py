@@ -17,7 +17,8 @@ from broker.leases import layout
 from broker.leases.records import LeaseEntry
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field, Json, Nothing, Page
+from broker.plugin.fields import Field, Json, Nothing
+from broker.plugin.listings import Page, listing
 from broker.plugin.messages import Response
 from broker.plugin.paths import Operation, Path
 
@@ -155,10 +156,7 @@ def _token_shown(lease_id: str, entry: TokenEntry, now: float) -> dict[str, Any]
 async def listed(system: SystemBase, ctx: Context, args: Below) -> dict[str, Any]:
     prefix = args.prefix.strip("/")
     below = LEASE + (prefix + "/" if prefix else "")
-    names = await ctx.transaction.list(below, after=args.after, limit=args.size)
-    if not names:
-        raise NotFound
-    return {"keys": names}
+    return listing(await ctx.transaction.list(below, after=args.after, limit=args.size))
 
 
 async def renew(system: SystemBase, ctx: Context, args: Renewal) -> Response:

@@ -19,7 +19,8 @@ from broker.core.system.policies import page
 from broker.core.tenants import new_namespace
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field, Page
+from broker.plugin.fields import Field
+from broker.plugin.listings import Page, listing
 from broker.plugin.messages import Response
 from broker.plugin.paths import Operation, Path
 
@@ -156,9 +157,7 @@ async def _listing(ctx: Context, names: list[str]) -> dict[str, Any]:
         record = await _load(ctx, name)
         if record is not None:
             info[name] = describe(record, ctx.namespace.path)
-    if not info:
-        raise NotFound
-    return {"key_info": info, "keys": list(info)}
+    return listing(info)
 
 
 async def scanned(system: SystemBase, ctx: Context, args: Page) -> dict[str, Any]:
@@ -176,9 +175,7 @@ async def scanned(system: SystemBase, ctx: Context, args: Page) -> dict[str, Any
                 "tainted": False,
                 "uuid": tenant.info.uuid,
             }
-    if not info:
-        raise NotFound
-    return {"key_info": info, "keys": sorted(info)}
+    return listing(dict(sorted(info.items())))
 
 
 PATHS = (

@@ -10,7 +10,8 @@ from broker.core.system.parts import SystemBase
 from broker.core.system.policies import page
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
-from broker.plugin.fields import Field, Page
+from broker.plugin.fields import Field
+from broker.plugin.listings import Page, listing
 from broker.plugin.paths import Operation, Path
 
 MAX_POLICY = 65_536
@@ -36,10 +37,7 @@ async def _stored(ctx: Context, name: str) -> PasswordPolicy:
 
 
 async def listed(system: SystemBase, ctx: Context, args: Page) -> dict[str, Any]:
-    names = page(await ctx.transaction.scan(PREFIX), args)
-    if not names:
-        raise NotFound
-    return {"keys": names}
+    return listing(page(await ctx.transaction.scan(PREFIX), args))
 
 
 async def read(system: SystemBase, ctx: Context, args: Named) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from broker.core.system.parts import SystemBase
 from broker.plugin.context import Context
 from broker.plugin.errors import NotFound
 from broker.plugin.fields import Field, Nothing
+from broker.plugin.listings import listing
 from broker.plugin.paths import Operation, Path
 
 KINDS = ("auth", "secret", "database", "storage", "seal", "audit")
@@ -60,10 +61,7 @@ async def catalog(system: SystemBase, ctx: Context, args: Nothing) -> dict[str, 
 
 
 async def listed(system: SystemBase, ctx: Context, args: OfKind) -> dict[str, Any]:
-    names = _names(system.parts.catalog.plugins, args.type)
-    if not names:
-        raise NotFound
-    return {"keys": names}
+    return listing(_names(system.parts.catalog.plugins, args.type))
 
 
 async def read(system: SystemBase, ctx: Context, args: Named) -> dict[str, Any]:

@@ -22,7 +22,8 @@ from broker.access.records import PolicyRecord
 from broker.core.system.parts import SystemBase
 from broker.plugin.context import Context
 from broker.plugin.errors import Conflict, InvalidRequest, NotFound
-from broker.plugin.fields import Field, Page
+from broker.plugin.fields import Field
+from broker.plugin.listings import Page
 from broker.plugin.messages import Response
 from broker.plugin.names import canonical_name
 from broker.plugin.paths import Operation, Path

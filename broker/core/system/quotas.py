@@ -22,6 +22,7 @@ from broker.plugin.context import Context, Mount
 from broker.plugin.engine import AuthMethod
 from broker.plugin.errors import InvalidRequest, NotFound
 from broker.plugin.fields import Field, Nothing
+from broker.plugin.listings import listing
 from broker.plugin.paths import Operation, Path
 from broker.storage.transaction import Transaction
 
@@ -243,10 +244,7 @@ async def _write(
 
 async def _list(system: SystemBase, ctx: Context, kind: str) -> dict[str, Any]:
     rules = [rule for rule in (await _load(ctx)).rules if rule.type == kind]
-    names = sorted([rule.name for rule in rules if await _shown_path(system, rule) is not None])
-    if not names:
-        raise NotFound
-    return {"keys": names}
+    return listing(sorted([rule.name for rule in rules if await _shown_path(system, rule) is not None]))
 
 
 async def _delete(ctx: Context, kind: str, name: str) -> None:

@@ -10,6 +10,7 @@ from broker.core.system.parts import SystemBase
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
 from broker.plugin.fields import Field, Nothing
+from broker.plugin.listings import listing
 from broker.plugin.messages import Response
 from broker.plugin.paths import Operation, Path
 
@@ -57,10 +58,7 @@ def _canonical(name: str) -> str:
 
 
 async def listed(system: SystemBase, ctx: Context, args: Nothing) -> dict[str, Any]:
-    headers = await _load(ctx)
-    if not headers:
-        raise NotFound
-    return {"keys": sorted(headers)}
+    return listing(sorted(await _load(ctx)))
 
 
 async def read(system: SystemBase, ctx: Context, args: Read) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from broker.plugin import (
     Response,
     TokenSettings,
     UnsupportedPath,
+    listing,
 )
 
 from . import paths as p
@@ -119,10 +120,7 @@ async def delete_role(method: AuthMethod, ctx: Context, args: p.OneRole) -> None
 
 async def list_roles(method: AuthMethod, ctx: Context, args: Page) -> dict[str, Any]:
     """Return the names of all roles."""
-    names = await ctx.storage.list(ROLE, after=args.after.lower(), limit=args.size)
-    if not names:
-        raise NotFound
-    return {"keys": list(names)}
+    return listing(await ctx.storage.list(ROLE, after=args.after.lower(), limit=args.size))
 
 
 async def read_role_id(method: AuthMethod, ctx: Context, args: p.OneRole) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from broker.plugin import (
     Operation,
     Path,
     Response,
+    listing,
 )
 
 from . import paths as p
@@ -183,10 +184,7 @@ async def destroy_accessor(method: AuthMethod, ctx: Context, args: p.OneAccessor
 async def list_accessors(method: AuthMethod, ctx: Context, args: p.RolePage) -> dict[str, Any]:
     """Return the accessors of a role's secret ids."""
     role = await needed(ctx, args.role_name)
-    found = await ctx.storage.list(f"{ACCESSOR}{role.uid}/", after=args.after, limit=args.size)
-    if not found:
-        raise NotFound
-    return {"keys": list(found)}
+    return listing(await ctx.storage.list(f"{ACCESSOR}{role.uid}/", after=args.after, limit=args.size))
 
 
 async def tidy(method: AuthMethod, ctx: Context, args: Nothing) -> Response:

@@ -19,6 +19,7 @@ from broker.plugin import (
     Operation,
     Page,
     Path,
+    listing,
 )
 from broker.plugin.outbound import split_url
 
@@ -241,10 +242,7 @@ class CertMethod(AuthMethod):
 
 
 async def _page(ctx: Context, prefix: str, args: Page) -> Mapping[str, Any]:
-    names = await ctx.storage.list(prefix, after=args.after, limit=args.size)
-    if not names:
-        raise NotFound
-    return {"keys": list(names)}
+    return listing(await ctx.storage.list(prefix, after=args.after, limit=args.size))
 
 
 def _digest(der: bytes) -> str:

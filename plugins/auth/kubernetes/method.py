@@ -20,6 +20,7 @@ from broker.plugin import (
     PermissionDenied,
     TokenSettings,
     UnsupportedPath,
+    listing,
 )
 from broker.plugin.outbound import check_ca, split_url
 
@@ -114,10 +115,7 @@ class KubernetesMethod(AuthMethod):
 
     async def list_roles(self, ctx: Context, args: Page) -> Mapping[str, Any]:
         """List the roles."""
-        names = await ctx.storage.list("role/", after=args.after, limit=args.size)
-        if not names:
-            raise NotFound
-        return {"keys": list(names)}
+        return listing(await ctx.storage.list("role/", after=args.after, limit=args.size))
 
     # Logins
 

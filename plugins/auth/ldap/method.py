@@ -19,6 +19,7 @@ from broker.plugin import (
     Response,
     Secret,
     Unavailable,
+    listing,
 )
 from broker.plugin.names import policy_names
 from broker.plugin.services import Lockout
@@ -234,7 +235,4 @@ def _cased(name: str, config: LdapConfig) -> str:
 
 
 async def _listed(ctx: Context, prefix: str, args: Page) -> Mapping[str, Any]:
-    names = await ctx.storage.scan(prefix, after=args.after, limit=args.size)
-    if not names:
-        raise NotFound
-    return {"keys": list(names)}
+    return listing(await ctx.storage.scan(prefix, after=args.after, limit=args.size))

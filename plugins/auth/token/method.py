@@ -17,6 +17,7 @@ from broker.plugin import (
     Path,
     Response,
     Secret,
+    listing,
 )
 from broker.plugin.services import NewToken, RoleTerms, Tokens
 
@@ -80,10 +81,7 @@ class TokenMethod(AuthMethod):
 
     async def list_roles(self, ctx: Context, args: Page) -> Mapping[str, Any]:
         """List the roles."""
-        names = await ctx.storage.list(PREFIX, after=args.after, limit=args.size)
-        if not names:
-            raise NotFound
-        return {"keys": list(names)}
+        return listing(await ctx.storage.list(PREFIX, after=args.after, limit=args.size))
 
     async def renew_login(self, ctx: Context, login: Login) -> Auth | None:
         """Let a role judge the renewal of its tokens, as it is now."""

@@ -24,6 +24,7 @@ from broker.plugin import (
     Secret,
     TokenSettings,
     UnsupportedPath,
+    listing,
 )
 from broker.plugin.services import Lockout
 
@@ -75,10 +76,7 @@ class UserpassMethod(AuthMethod):
 
     async def list_users(self, ctx: Context, args: Page) -> dict[str, Any]:
         """Return the names of all users."""
-        names = await ctx.storage.list(USER, after=_folded(args.after), limit=args.size)
-        if not names:
-            raise NotFound
-        return {"keys": list(names)}
+        return listing(await ctx.storage.list(USER, after=_folded(args.after), limit=args.size))
 
     async def set_password(self, ctx: Context, args: p.SetPassword) -> None:
         """Give a user another password."""

@@ -22,6 +22,7 @@ from broker.plugin import (
     Path,
     Secret,
     View,
+    listing,
 )
 
 
@@ -104,10 +105,7 @@ class CubbyholeEngine(Engine):
     async def list_names(self, ctx: Context, args: ListNames) -> Mapping[str, Any]:
         """Return the names directly below a folder; folders end in a slash."""
         folder = args.path if args.path == "" or args.path.endswith("/") else args.path + "/"
-        names = await self.own(ctx).list(folder, after=args.after, limit=args.size)
-        if not names:
-            raise NotFound
-        return {"keys": list(names)}
+        return listing(await self.own(ctx).list(folder, after=args.after, limit=args.size))
 
 
 _WRITE = Operation(WriteEntry, None, calls=CubbyholeEngine.write)
