@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.fixtures.issuer import Issuer, IssuerServer
 from tests.fixtures.servers import RunningServer, config_server, dev_server
 from tests.peer.client import Client
 from tests.peer.harness import Pair, Side
@@ -115,3 +116,11 @@ def _remove_leftovers(side: Side, word: str) -> None:
         for name in ((body or {}).get("data") or {}).get("keys") or []:
             if name.startswith(word):
                 side.client.send("DELETE", f"/v1/{kind}/{quote(name.rstrip('/'))}", root, None)
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    """An issuer of tokens that both servers can ask for its keys."""
+    server = IssuerServer()
+    yield server.issuer
+    server.stop()

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
 from hvac.exceptions import InvalidPath, InvalidRequest
 
-from tests.fixtures.issuer import RSA, IssuerServer, now, pem, signed
+from tests.fixtures.issuer import RSA, now, pem, signed
 from tests.peer.test_hvac import both  # noqa: F401 - a fixture
 
 BACK = "http://localhost:8250/oidc/callback"
-
-
-@pytest.fixture
-def issuer():
-    server = IssuerServer()
-    yield server.issuer
-    server.stop()
 
 
 def test_jwt(both, word):  # noqa: F811

@@ -1,30 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from broker_plugins.auth.jwt import JwtMethod
+from broker_plugins.auth.jwt import JwtMethod, OidcMethod
 
-from broker.plugin.testing.engine import EngineHarness
-from tests.fixtures.issuer import RSA, IssuerServer, pem, signed
-
-
-class Kit(EngineHarness):
-    """A mount with a static key and a role, and a way to log in."""
-
-    def claims(self, **more):
-        now = int(self.clock.now)
-        given = {"sub": "bob", "aud": "app", "exp": now + 600, "iat": now, **more}
-        return {name: value for name, value in given.items() if value is not None}
-
-    async def log_in(self, token=None, role="app", /, key=RSA, alg="RS256", kid=None, **claims):
-        text = signed(self.claims(**claims), key, alg, kid) if token is None else token
-        return await self.update("login", role=role, jwt=text)
-
-    async def set_role(self, name="app", /, **fields):
-        await self.delete(f"role/{name}")
-        given = {"role_type": "jwt", "user_claim": "sub", "bound_audiences": "app", **fields}
-        return await self.update(
-            f"role/{name}", **{key: value for key, value in given.items() if value is not None}
-        )
+from broker.plugin import Connection
+from tests.fixtures.issuer import RSA, IssuerServer, pem
+from tests.plugins.auth.jwt.kits import Browser, Kit
 
 
 @pytest.fixture
@@ -40,3 +21,13 @@ def issuer():
     server = IssuerServer()
     yield server.issuer
     server.stop()
+
+
+@pytest.fixture
+async def web(issuer):
+    kit = Browser(OidcMethod)
+    kit.issuer = issuer
+    kit.connection = Connection(remote_address="192.0.2.7")
+    await kit.set_up()
+    await kit.set_flow_role()
+    return kit

@@ -15,7 +15,7 @@ from broker_plugins.auth.jwt.token import BAD_TOKEN
 from broker.plugin import InvalidRequest
 from tests.fixtures.issuer import ED, OTHER_RSA, P256, RSA, IssuerServer, jwk, signed
 from tests.plugin.test_outbound import certificate, saying, serving
-from tests.plugins.auth.jwt.conftest import Kit
+from tests.plugins.auth.jwt.kits import Kit
 
 
 class Watch:
