@@ -89,7 +89,11 @@ class TotpSecret(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PendingLogin(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A login that has proved the first thing and owes the second. ``auth`` is what its method said, sealed with the rest."""
+    """A login that has proved the first thing and owes the second. ``auth`` is what its method said, sealed with the rest.
+
+    ``entity`` is whom it was recognised as. ``rows`` are the mount's rows that the login rests on, by their paths below the
+    mount: the SHA-256 of each as hex, empty where there was none.
+    """
 
     accessor: str
     path: str
@@ -97,3 +101,5 @@ class PendingLogin(msgspec.Struct, frozen=True, omit_defaults=True):
     expires_at: float
     auth: dict[str, Any]
     v: int = 1
+    entity: str = ""
+    rows: dict[str, str] = {}

@@ -2,16 +2,23 @@
 
 The request id is what the caller must come back with, so it is random and stored under its keyed hash only. A login
 waits ``WAITS_SECONDS``; then it is gone, whether or not the steward came by.
+
+It is over before that as soon as the first proof might no longer be one: where any row of its mount that the method read to
+judge it has changed or gone (a password, a role, the mount's configuration), where its alias no longer leads to the entity that
+it was recognised as, and with its mount. Whoever waits then logs in again.
 """
 
+import hashlib
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from broker.access.identity.store import entity_by_alias
 from broker.access.mfa.records import PENDING, PendingLogin
 from broker.access.records import DueEntry
 from broker.access.tokens import due_path
+from broker.core.routing import storage_prefix
 from broker.core.tenants import Tenant
 from broker.plugin.context import Context, Mount
 from broker.plugin.messages import Auth
@@ -19,6 +26,7 @@ from broker.storage.transaction import Transaction
 
 KIND = "mfa-login"
 WAITS_SECONDS = 300
+MAX_ROWS = 256
 NOTE = (
     "A login request was issued that is subject to MFA validation. Please make sure to validate the login by sending "
     "another request to mfa/validate endpoint."
@@ -46,7 +54,12 @@ async def hold(tenant: Tenant, tx: Transaction, auth: Auth, mount: Mount, ctx: C
     request_id = str(uuid.UUID(bytes=ctx.random(16), version=4))
     name = await tenant.tokens.hash_of(tx, request_id)
     ends = ctx.now + WAITS_SECONDS
-    tx.save(PENDING + name, PendingLogin(mount.accessor, ctx.path, role, ends, _said(auth)))
+    rows = {} if auth.below else await _rows(tx, storage_prefix(mount))  # below: its method tells by itself
+    said = _said(auth)
+    tx.save(
+        PENDING + name,
+        PendingLogin(mount.accessor, ctx.path, role, ends, said, entity=auth.entity_id, rows=rows),
+    )
     tx.save(due_path(ends, KIND, name), DueEntry(KIND, name))
     return request_id
 
@@ -55,6 +68,18 @@ async def find(tenant: Tenant, tx: Transaction, request_id: str, now: float) -> 
     """Return the login that waits under a request id."""
     found = await tx.load(PENDING + await tenant.tokens.hash_of(tx, request_id), PendingLogin)
     return found if found is not None and now < found.expires_at else None
+
+
+async def stands(tx: Transaction, found: PendingLogin, mount: Mount) -> bool:
+    """Tell whether what a waiting login rests on is as it was. The commit rests on it, too."""
+    known = await entity_by_alias(tx, found.accessor, found.auth["alias"])
+    if known is None or known.id != found.entity:
+        return False
+    prefix = storage_prefix(mount)
+    for path, digest in found.rows.items():
+        if _digest(await tx.get(prefix + path)) != digest:
+            return False
+    return True
 
 
 async def release(tenant: Tenant, tx: Transaction, request_id: str, found: PendingLogin) -> Auth:
@@ -68,6 +93,24 @@ async def release(tenant: Tenant, tx: Transaction, request_id: str, found: Pendi
 def forget(tx: Transaction, name: str) -> None:
     """Drop a login that waited too long."""
     tx.delete(PENDING + name)
+
+
+async def _rows(tx: Transaction, prefix: str) -> dict[str, str]:
+    """Return the rows below ``prefix`` that were read in this request, as it leaves them.
+
+    What it deletes has been used up by it and may be another's next. Of very many, the last decided.
+    """
+    read = [path for path in tx.observed() if path.startswith(prefix)][-MAX_ROWS:]
+    written = tx.pending()
+    return {
+        path[len(prefix) :]: _digest(await tx.get(path))
+        for path in read
+        if path not in written or written[path] is not None
+    }
+
+
+def _digest(value: bytes | None) -> str:
+    return "" if value is None else hashlib.sha256(value).hexdigest()
 
 
 def _said(auth: Auth) -> dict[str, Any]:

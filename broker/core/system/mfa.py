@@ -37,7 +37,7 @@ async def validate(system: SystemBase, ctx: Context, args: Validate) -> Auth:
     table = await tx.load(MOUNTS, MountTable)
     mounts = () if table is None else table.mounts
     mount = None if found is None else next((m for m in mounts if m.accessor == found.accessor), None)
-    if found is None or mount is None or mount.tainted:
+    if found is None or mount is None or mount.tainted or not await pending.stands(tx, found, mount):
         raise PermissionDenied
     auth = await pending.release(tenant, tx, request_id, found)
     await _stands(system, ctx, mount, auth)

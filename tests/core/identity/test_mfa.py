@@ -241,3 +241,82 @@ def test_a_payload_of_another_shape_is_a_mistake_of_the_caller(guarded, payload)
     body = {"mfa_request_id": guarded.begin("ann"), "mfa_payload": payload}
     reply = guarded.people.ask("POST", "sys/mfa/validate", body, "")
     assert reply.status in (400, 403)
+
+
+# A login that waits is over once its first proof might no longer be one
+
+
+@pytest.fixture
+def waiting(guarded):
+    """Begin a login of ann's that waits for its code: ``(request id, entity, phone)``."""
+    _, entity = guarded.people.person("ann")
+    phone = guarded.enrol(entity)
+    guarded.enforce()
+    return guarded.begin("ann"), entity, phone
+
+
+def _alias_of(people: People, entity: str) -> str:
+    alias: str = people.data("GET", f"identity/entity/id/{entity}")["aliases"][0]["id"]
+    return alias
+
+
+ENDS = {
+    "another password": lambda g, e: g.people.add("ann", password="another password"),
+    "the password again": lambda g, e: g.people.done(
+        "POST", f"auth/{g.people.mount}/users/ann/password", {"password": PASSWORD}
+    ),
+    "other policies": lambda g, e: g.people.done(
+        "POST", f"auth/{g.people.mount}/users/ann/policies", {"token_policies": "less"}
+    ),
+    "user deleted": lambda g, e: g.people.done("DELETE", f"auth/{g.people.mount}/users/ann"),
+    "entity disabled": lambda g, e: g.people.done("POST", f"identity/entity/id/{e}", {"disabled": True}),
+    "entity deleted": lambda g, e: g.people.done("DELETE", f"identity/entity/id/{e}"),
+    "alias deleted": lambda g, e: g.people.done(
+        "DELETE", f"identity/entity-alias/id/{_alias_of(g.people, e)}"
+    ),
+    "mount disabled": lambda g, e: g.people.done("DELETE", f"sys/auth/{g.people.mount}"),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_login_that_waits_is_over_once_what_it_rests_on_is_not_as_it_was(guarded, waiting, how):
+    request_id, entity, phone = waiting
+    ENDS[how](guarded, entity)
+    late = guarded.validate(request_id, phone.code())
+    assert (late.status, late.body["errors"]) == (403, ["permission denied"]), late
+    if how == "mount disabled":
+        guarded.people.done("POST", f"sys/auth/{guarded.people.mount}", {"type": "userpass"})
+        assert guarded.validate(request_id, phone.code(1)).status == 403
+
+
+def test_a_user_who_is_made_anew_with_the_same_password_does_not_complete_the_old_login(guarded, waiting):
+    request_id, _, phone = waiting
+    guarded.people.done("DELETE", f"auth/{guarded.people.mount}/users/ann")
+    guarded.people.add("ann")
+    assert guarded.validate(request_id, phone.code()).status == 403
+    assert guarded.validate(guarded.begin("ann"), phone.code()).status == 200  # and no code was lost to it
+
+
+def test_an_alias_that_leads_to_somebody_else_by_now_completes_no_login(guarded, waiting):
+    request_id, entity, phone = waiting
+    other = guarded.people.data("POST", "identity/entity", {"name": f"{guarded.people.mount}-other"})["id"]
+    alias = _alias_of(guarded.people, entity)
+    moved = {"name": "ann", "canonical_id": other, "mount_accessor": guarded.people.accessor}
+    guarded.people.done("POST", f"identity/entity-alias/id/{alias}", moved)
+    assert guarded.validate(request_id, phone.code()).status == 403
+
+
+def test_what_others_do_meanwhile_ends_no_login_that_waits(guarded, waiting):
+    request_id, _, phone = waiting
+    guarded.people.add("bob")
+    guarded.people.add("ben")
+    guarded.people.done("DELETE", f"auth/{guarded.people.mount}/users/ben")
+    guarded.begin("ann")
+    guarded.people.ask("POST", f"auth/{guarded.people.mount}/login/ann", {"password": "wrong"}, "")
+    assert guarded.validate(request_id, phone.code()).status == 200
+
+
+def test_a_waiting_login_outlives_the_rotation_of_the_keyring(guarded, waiting):
+    request_id, _, phone = waiting
+    guarded.people.done("POST", "sys/rotate")
+    assert guarded.validate(request_id, phone.code()).status == 200
