@@ -59,6 +59,7 @@ async def mint_login(
     auth.display_name = display_name(mount, auth.display_name)
     at = context.path if path is None else path
     await recognise(tenant, tx, auth, mount, context)
+    check_assignable(auth.identity_policies)
     requirement = await second_proof(tenant, tx, auth, mount, context, role=role, proofs=proofs)
     if requirement is not None:
         context.warn(pending.NOTE)

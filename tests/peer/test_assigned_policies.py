@@ -1,4 +1,4 @@
-"""Policies of the server's own, where somebody assigns them: kept as any name is, and refused when a token is made of it."""
+"""Policies of the server's own, where somebody assigns them: kept like any name, and refused when a token is made."""
 
 from __future__ import annotations
 
@@ -53,25 +53,37 @@ def test_a_token_role_gives_nobody_the_policy_of_wrapping_tokens(methods, polici
     )
 
 
-@pytest.mark.parametrize("policies", [*WRAPPING[:2], *PLAIN], ids=repr)
-def test_an_entity_and_a_group_take_it_for_one_more_name(methods, policies):
+@pytest.fixture
+def ann(methods):
+    """A person and a group to assign policies to."""
     methods.run(
         POST("auth/${m}u/users/ann", {"password": "p"}, 204),
         POST("auth/${m}u/login/ann", {"password": "p"}, token=None, save={"entity": "auth.entity_id"}),
-        POST("identity/entity/id/${entity}", {"name": "${m}", "policies": policies}, 204),
-        GET("identity/entity/name/${m}", only=("data.policies",)),
-        POST("identity/group", {"name": "${m}", "policies": policies, "member_entity_ids": ["${entity}"]}),
-        GET("identity/group/name/${m}", only=("data.policies",)),
-        POST(
-            "auth/${m}u/login/ann",
-            {"password": "p"},
-            token=None,
-            only=("auth.policies", "auth.identity_policies"),
-            save={"ann": "auth.client_token"},
-        ),
-        GET("auth/token/lookup-self", token="${ann}", only=("data.policies",)),
-        POST("sys/capabilities-self", {"path": "cubbyhole/response"}, token="${ann}"),
-        POST("sys/capabilities-self", {"path": "sys/wrapping/unwrap"}, token="${ann}"),
+        POST("identity/entity/id/${entity}", {"name": "${m}"}, 204),
+        POST("identity/group", {"name": "${m}", "member_entity_ids": ["${entity}"]}),
+    )
+    return methods
+
+
+@pytest.mark.parametrize("kind", ["entity", "group"])
+@pytest.mark.parametrize("policies", WRAPPING[:2], ids=repr)
+def test_an_entity_and_a_group_take_it_and_then_nobody_of_them_logs_in(ann, kind, policies):
+    ann.run(
+        POST("auth/${m}u/login/ann", {"password": "p"}, token=None, save={"before": "auth.client_token"}),
+        POST(f"identity/{kind}/name/${{m}}", {"policies": policies}, 204),
+        GET(f"identity/{kind}/name/${{m}}", only=("data.policies",)),
+        POST("auth/${m}u/login/ann", {"password": "p"}, 400, token=None),
+        GET("auth/token/lookup-self", token="${before}", only=("data.policies",)),
+        POST(f"identity/{kind}/name/${{m}}", {"policies": ["default"]}, 204),
+        POST("auth/${m}u/login/ann", {"password": "p"}, token=None, only=("auth.policies",)),
+    )
+
+
+@pytest.mark.parametrize("policies", PLAIN, ids=repr)
+def test_other_names_are_names_like_any(ann, policies):
+    ann.run(
+        POST("identity/entity/name/${m}", {"policies": policies}, 204),
+        POST("auth/${m}u/login/ann", {"password": "p"}, token=None, only=("auth.policies",)),
     )
 
 
