@@ -49,8 +49,9 @@ def lookup(run: Invocation) -> int:
 def delete(run: Invocation) -> int:
     """Delete a namespace with all that is in it."""
     path = run.rest[0].strip("/") + "/"
+    query = {"force": "true"} if run.given.switch("force") else {}
     with run.doing("deleting namespace"):
-        reply = run.client.delete(f"{AT}/{path.rstrip('/')}")
+        reply = run.client.delete(f"{AT}/{path.rstrip('/')}", **query)
     going = reply.data.get("status") not in {None, "deleted"}
     run.say(
         f"Success! Namespace deletion scheduled: {path}"
@@ -75,5 +76,9 @@ LIST = Command(
 )
 LOOKUP = Command(lookup, "namespace lookup [options] PATH", "Look up a namespace.", (), (1, 1))
 DELETE = Command(
-    delete, "namespace delete [options] PATH", "Delete a namespace with its contents.", (), (1, 1)
+    delete,
+    "namespace delete [options] PATH",
+    "Delete a namespace with its contents.",
+    (Flag("force", "Forget leases that cannot be revoked.", "switch"),),
+    (1, 1),
 )

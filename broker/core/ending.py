@@ -11,7 +11,7 @@ from broker.core.routing import storage_prefix
 from broker.core.system.mount_table import erase_data
 from broker.core.tenants import Tenant, Tenants
 from broker.leases import layout
-from broker.leases.records import Sweep
+from broker.leases.records import LeaseEntry, Sweep
 from broker.plugin.context import Mount
 from broker.storage.transaction import Transaction
 
@@ -50,13 +50,24 @@ async def step(tx: Transaction, uuid: str) -> bool:
 
 
 async def end_namespace(
-    tenants: Tenants, tenant: Tenant, tx: Transaction, record: NamespaceRecord, now: float
+    tenants: Tenants,
+    tenant: Tenant,
+    tx: Transaction,
+    record: NamespaceRecord,
+    now: float,
+    *,
+    forced: bool = False,
 ) -> None:
-    """Take a namespace out of service in ``tx``, which is on its parent's store; at once if nothing is leased there."""
+    """Take a namespace out of service in ``tx``, which is on its parent's store; at once if nothing is leased there.
+
+    ``forced``: leases that cannot be revoked are forgotten. Asked again, what failed is tried again.
+    """
     below = await tenant.store.begin()
     if await below.list(layout.BY_MOUNT, limit=1):
-        tx.save(NAMESPACES + record.name, msgspec.structs.replace(record, tainted=True))
-        tx.save(due_path(now, NAMESPACE, record.name), DueEntry(NAMESPACE, record.name))
+        ending = msgspec.structs.replace(record, tainted=True, forced=record.forced or forced, again=True)
+        tx.save(NAMESPACES + record.name, ending)
+        if not record.tainted:
+            tx.save(due_path(now, NAMESPACE, record.name), DueEntry(NAMESPACE, record.name))
     else:
         _forget(tenants, tx, record, now)
 
@@ -74,8 +85,11 @@ async def step_namespace(
     tenant = await tenants.open(parent, record)
     own = await tenant.store.begin()
     mounts = [folder.rstrip("/") for folder in await own.list(layout.BY_MOUNT)]
+    if mounts and record.again:
+        await _try_again(tenant, now)
+        tx.save(NAMESPACES + name, msgspec.structs.replace(record, again=False))
     for mount in mounts:
-        await _queue_all(tenant, mount, now)
+        await _queue_all(tenant, mount, now, forced=record.forced)
         revoker.drains.wake(tenant, mount)
     if mounts:
         return False
@@ -83,9 +97,25 @@ async def step_namespace(
     return True
 
 
-async def _queue_all(tenant: Tenant, mount: str, now: float) -> None:
+async def _try_again(tenant: Tenant, now: float) -> None:
+    """Have the irrevocable leases of a namespace tried now, as many as one step may."""
+    after = ""
+    for _ in range(STEPS):
+        own = await tenant.store.begin()
+        keys = await own.scan(layout.IRREVOCABLE, after=after, limit=AT_ONCE)
+        for key in keys:
+            entry = await own.load(layout.ROOM + key, LeaseEntry)
+            if entry is not None:
+                layout.queue(own, key, entry, now, again=True)
+        await own.commit()
+        if len(keys) < AT_ONCE:
+            return
+        after = keys[-1]
+
+
+async def _queue_all(tenant: Tenant, mount: str, now: float, *, forced: bool) -> None:
     """Queue what is leased at a mount and not on its way already, as much as one step may."""
-    sweep: Sweep | None = Sweep("", until=now, mount=mount, after=_now(now))
+    sweep: Sweep | None = Sweep("", until=now, mount=mount, after=_now(now), forced=forced)
     for _ in range(STEPS):
         if sweep is None:
             return

@@ -94,7 +94,7 @@ class Leasehold:
     ) -> None:
         """Revoke one lease: with the request, or now."""
         if not sync:
-            layout.queue(ctx.transaction, key, entry, ctx.now, forced=forced)
+            layout.queue(ctx.transaction, key, entry, ctx.now, forced=forced, again=True)
             return
         if forced:
             own = await tenant.store.begin()

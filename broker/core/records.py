@@ -32,6 +32,11 @@ class NamespaceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     custom_metadata: dict[str, str] | None = None
     created: str = ""
     tainted: bool = False
+    """Whether it is being deleted: out of service, and kept until what is leased there is revoked."""
+    forced: bool = False
+    """Whether leases that cannot be revoked are forgotten then."""
+    again: bool = False
+    """Whether leases that failed too often are to be tried now."""
 
 
 class SystemSettings(msgspec.Struct, frozen=True, omit_defaults=True):

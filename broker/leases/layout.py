@@ -89,9 +89,14 @@ def remove(tx: Transaction, key: str, entry: LeaseEntry) -> None:
         tx.delete(IRREVOCABLE + key)
 
 
-def queue(tx: Transaction, key: str, entry: LeaseEntry, now: float, *, forced: bool = False) -> None:
-    """Have an entry revoked as soon as may be; from the commit on it is not renewed any more."""
-    if entry.revoking and not forced:
+def queue(
+    tx: Transaction, key: str, entry: LeaseEntry, now: float, *, forced: bool = False, again: bool = False
+) -> None:
+    """Have an entry revoked as soon as may be; from the commit on it is not renewed any more.
+
+    ``again``: also one that failed, and would be tried later.
+    """
+    if entry.revoking and not (forced and not entry.forced) and not (again and entry.attempts):
         return
     new = msgspec.structs.replace(
         entry, revoking=entry.revoking or now, next_at=now, forced=entry.forced or forced

@@ -5,14 +5,16 @@ Source: Vault's ``sys/leases`` API documentation; the short forms ``sys/renew`` 
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 from broker.access.records import DueEntry, TokenEntry
 from broker.access.tokens import LEASE, due_path, lease_path
-from broker.core.records import MOUNTS, MountTable
 from broker.core.sweeps import TIDY, TOKEN_LEASE
+from broker.core.system import irrevocable
+from broker.core.system.irrevocable import trouble
 from broker.core.system.parts import SystemBase
+from broker.core.tokenview import instant
 from broker.leases import layout
 from broker.leases.records import LeaseEntry
 from broker.plugin.context import Context
@@ -23,7 +25,6 @@ from broker.plugin.messages import Response
 from broker.plugin.paths import Operation, Path
 
 MAX_ID = 2048
-MAX_SHOWN = 10_000
 NO_ID = "lease_id must be specified"
 
 
@@ -55,13 +56,6 @@ class Below(Page):
 class Prefix:
     prefix: Annotated[str, Field("What the ids begin with, or one id.", max_length=MAX_ID)]
     sync: Annotated[bool, Field("Wait until it is done.")] = False
-
-
-@dataclass(frozen=True, slots=True)
-class Irrevocable:
-    type: Annotated[str, Field("irrevocable.")] = ""
-    limit: Annotated[Json | None, Field("At most this many, or none for all; 10000 if left out.")] = None
-    include_child_namespaces: Annotated[bool, Field("Count those of namespaces below too.")] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +124,6 @@ def _shown(lease_id: str, entry: LeaseEntry, now: float) -> dict[str, Any]:
     return about
 
 
-def trouble(entry: LeaseEntry) -> dict[str, Any]:
-    """Say how revoking a lease has failed so far."""
-    return {
-        "attempts": entry.attempts,
-        "irrevocable": entry.irrevocable,
-        "last_error": entry.error,
-        "next_attempt": instant(entry.next_at),
-        "since": instant(entry.revoking),
-    }
-
-
 def _token_shown(lease_id: str, entry: TokenEntry, now: float) -> dict[str, Any]:
     return {
         "expire_time": instant(entry.expires_at),
@@ -192,7 +175,7 @@ async def revoke(system: SystemBase, ctx: Context, args: Revocation) -> None:
     if args.sync:
         await system.parts.runtime().leasehold.revoke_now(tenant, [found.key], ctx.now)
     else:
-        layout.queue(ctx.transaction, found.key, found.secret, ctx.now)
+        layout.queue(ctx.transaction, found.key, found.secret, ctx.now, again=True)
 
 
 async def revoke_below(system: SystemBase, ctx: Context, args: Prefix) -> None:
@@ -229,67 +212,6 @@ async def tidy(system: SystemBase, ctx: Context, args: Nothing) -> Response:
             "Tidy operation successfully started. Any information from the operation will be printed to Broker's server logs."
         ],
     )
-
-
-async def irrevocable(system: SystemBase, ctx: Context, *, limit: int) -> list[tuple[str, LeaseEntry]]:
-    """Return up to ``limit`` leases that failed too often, with their ids (``intent/...`` for an intent)."""
-    found: list[tuple[str, LeaseEntry]] = []
-    for key in await ctx.transaction.scan(layout.IRREVOCABLE, limit=limit):
-        entry = await ctx.transaction.load(layout.ROOM + key, LeaseEntry)
-        if entry is not None:
-            found.append((layout.lease_id_of(key) or key, entry))
-    return found
-
-
-async def _accessors(ctx: Context) -> dict[str, str]:
-    table = await ctx.transaction.load(MOUNTS, MountTable)
-    return {mount.uuid: mount.accessor for mount in table.mounts}
-
-
-async def listed_all(system: SystemBase, ctx: Context, args: Irrevocable) -> dict[str, Any]:
-    if args.type != "irrevocable":
-        raise NotFound
-    found = await irrevocable(system, ctx, limit=_limit(args.limit))
-    accessors = await _accessors(ctx)
-    leases = [
-        {"lease_id": lease, "mount_id": accessors.get(entry.mount, entry.mount), "error": entry.error}
-        for lease, entry in found
-    ]
-    return {"lease_count": len(leases), "leases": leases}
-
-
-async def counted(system: SystemBase, ctx: Context, args: Irrevocable) -> dict[str, Any]:
-    if args.type != "irrevocable":
-        raise NotFound
-    accessors = await _accessors(ctx)
-    counts: dict[str, int] = {}
-    for _, entry in await irrevocable(system, ctx, limit=MAX_SHOWN):
-        mount = accessors.get(entry.mount, entry.mount)
-        counts[mount] = counts.get(mount, 0) + 1
-    return {"counts": counts, "lease_count": sum(counts.values())}
-
-
-async def troubled(system: SystemBase, ctx: Context, args: Page) -> dict[str, Any]:
-    """List what could not be revoked, with the reason and when it is tried next."""
-    limit = min(args.size or MAX_SHOWN, MAX_SHOWN)
-    found = await irrevocable(system, ctx, limit=limit)
-    leases = [{"lease_id": lease, "path": entry.path, **trouble(entry)} for lease, entry in found]
-    return {"lease_count": len(leases), "leases": leases}
-
-
-def _limit(given: Any) -> int:
-    if given in (None, "", "none"):
-        return MAX_SHOWN
-    try:
-        wanted = int(given)
-    except (TypeError, ValueError):
-        raise InvalidRequest("invalid 'limit' provided: expected a positive integer, or none") from None
-    return min(wanted, MAX_SHOWN) if wanted > 0 else MAX_SHOWN
-
-
-def instant(when: float) -> str | None:
-    """Write a Unix time as RFC 3339; zero is no time."""
-    return datetime.fromtimestamp(when, UTC).isoformat().replace("+00:00", "Z") if when else None
 
 
 def _writes(template: str, args: type, handler: Any, summary: str) -> tuple[Path, Path]:
@@ -337,19 +259,5 @@ PATHS = (
         update=Operation(Prefix, None, calls=force_below, sudo=True),
     ),
     Path("leases/tidy", "Look for what leases left behind.", update=Operation(Nothing, None, calls=tidy)),
-    Path(
-        "leases/count",
-        "Count irrevocable leases by mount.",
-        read=Operation(Irrevocable, dict, calls=counted, raises=(NotFound,)),
-    ),
-    Path(
-        "leases",
-        "List irrevocable leases.",
-        read=Operation(Irrevocable, dict, calls=listed_all, sudo=True, raises=(NotFound,)),
-    ),
-    Path(
-        "leases/irrevocable",
-        "List what could not be revoked, with the last error.",
-        read=Operation(Page, dict, calls=troubled, sudo=True),
-    ),
+    *irrevocable.PATHS,
 )

@@ -18,7 +18,7 @@ from broker.core.system.parts import SystemBase
 from broker.core.system.policies import page
 from broker.core.tenants import new_namespace
 from broker.plugin.context import Context
-from broker.plugin.errors import InvalidRequest, NotFound
+from broker.plugin.errors import InvalidRequest, NotFound, PermissionDenied
 from broker.plugin.fields import Field
 from broker.plugin.listings import Page, listing
 from broker.plugin.messages import Response
@@ -33,6 +33,12 @@ Name = Annotated[str, Field("Name, or path below this namespace.", max_length=20
 @dataclass(frozen=True, slots=True)
 class Named:
     path: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    path: Name
+    force: Annotated[bool, Field("Forget leases that cannot be revoked; needs sudo.")] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +134,14 @@ async def change(system: SystemBase, ctx: Context, args: Change) -> dict[str, An
     return describe(new, ctx.namespace.path)
 
 
-async def delete(system: SystemBase, ctx: Context, args: Named) -> Response | dict[str, Any]:
+async def delete(system: SystemBase, ctx: Context, args: Delete) -> Response | dict[str, Any]:
     """Take a namespace out of service at once; its store and key are destroyed behind the answer.
 
-    What is leased there is revoked first, for only its store knows how.
+    What is leased there is revoked first, for only its store knows how. Leases that resist keep it, until they are
+    revoked after all or it is deleted by ``force``.
     """
+    if args.force and not ctx.sudo:
+        raise PermissionDenied
     record = await _load(ctx, args.path)
     if record is None:
         return Response(warnings=["requested namespace does not exist"])
@@ -141,8 +150,7 @@ async def delete(system: SystemBase, ctx: Context, args: Named) -> Response | di
     below = await tenant.store.begin()
     if await below.list(NAMESPACES, limit=1):
         raise InvalidRequest("unable to delete namespace containing child namespaces")
-    if not record.tainted:
-        await end_namespace(tenants, tenant, ctx.transaction, record, ctx.now)
+    await end_namespace(tenants, tenant, ctx.transaction, record, ctx.now, forced=args.force)
     return {"status": "in-progress"}
 
 
@@ -191,6 +199,6 @@ PATHS = (
         read=Operation(Named, dict, calls=read, raises=(NotFound,)),
         update=Operation(Create, dict, calls=create),
         patch=Operation(Change, dict, calls=change, raises=(NotFound,)),
-        delete=Operation(Named, dict, calls=delete),
+        delete=Operation(Delete, dict, calls=delete),
     ),
 )
