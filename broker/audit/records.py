@@ -20,6 +20,7 @@ from broker.audit.shapes import (
 )
 from broker.plugin.messages import WrapInfo
 from broker.plugin.secret import Secret
+from broker.plugin.settled import Settled
 
 RECENT_AUTHS = 512
 LISTING = ("list", "scan")
@@ -160,6 +161,12 @@ class RecordEncoder:
         if self._options.elide_list_responses and entry.operation in LISTING and not isinstance(data, bytes):
             counts, rest = _counted(data)
             return {**self._data(rest, clear), **counts}
+        if type(data) is Settled and not self._options.log_raw:
+            return msgspec.Raw(
+                data.once(
+                    (self._device, *clear), lambda same: _tolerant(self._salt.structure(dict(same), clear))
+                )
+            )
         return self._data(data, clear)
 
     def _data(self, data: Mapping[str, Any] | bytes, clear: Collection[str]) -> Any:

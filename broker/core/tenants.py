@@ -25,6 +25,7 @@ from broker.storage.transaction import Transaction
 if TYPE_CHECKING:
     from broker.core.admission import Session
     from broker.core.quotas.quotas import Quotas
+    from broker.core.tokenview import Told
 
 log = logging.getLogger("broker.core")
 
@@ -41,12 +42,19 @@ class Tenant:
     router: Router | None = None
     sessions: "dict[str, Session]" = field(default_factory=dict, repr=False)
     """What was worked out about tokens of this tenant, by token; each checked against its reads before use."""
+    told: "dict[str, Told]" = field(default_factory=dict, repr=False)
+    """What tokens were told of themselves lately, by the name they are stored under."""
     quotas: "Quotas | None" = None
     """Of the whole installation; the root tenant has them."""
 
     @property
     def is_root(self) -> bool:
         return self.parent is None
+
+    def forget_callers(self) -> None:
+        """Drop what was worked out about tokens."""
+        self.sessions.clear()
+        self.told.clear()
 
 
 @dataclass(slots=True)
@@ -150,7 +158,7 @@ class Tenants:
         tenant = self._open.pop(tenant_uuid, None)
         if tenant is not None:
             tenant.store.forget()
-            tenant.sessions.clear()
+            tenant.forget_callers()
             await tenant.store.close()
 
     async def drop_if_deleted(self, tenant: Tenant) -> bool:
@@ -170,7 +178,7 @@ class Tenants:
         tenant = self._open.pop(tenant_uuid, None)
         if tenant is not None:
             tenant.store.forget()
-            tenant.sessions.clear()
+            tenant.forget_callers()
             task = asyncio.create_task(_let_go(tenant), name="let-go-of-tenant")
             self._leaving.add(task)  # or it may be collected before it ran
             task.add_done_callback(self._leaving.discard)
@@ -199,7 +207,7 @@ class Tenants:
         for tenant in self.all_open():
             tenant.store.forget()
             tenant.policies.forget()
-            tenant.sessions.clear()
+            tenant.forget_callers()
             tenant.router = None
 
 

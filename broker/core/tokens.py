@@ -22,7 +22,7 @@ from broker.core.quotas.counting import take_lease
 from broker.core.routing import Router
 from broker.core.settings import CoreSettings
 from broker.core.tenants import Tenant
-from broker.core.tokenview import Located, describe
+from broker.core.tokenview import Located, describe, recall, remember
 from broker.plugin.context import Context, Mount
 from broker.plugin.engine import AuthMethod, Login
 from broker.plugin.errors import InvalidRequest, PermissionDenied
@@ -183,11 +183,14 @@ class TokenService:
             raise InvalidRequest(f"the token has {MAX_DEPTH} ancestors; create an orphan instead")
 
     async def lookup(self, ctx: Context, token: Secret[str] | None) -> Mapping[str, Any]:
+        if token is None and (told := recall(self._tenant, ctx)) is not None:
+            return told
         wanted = token if token is not None else ctx.token
         located = await self._find(ctx, wanted)
         if located is None or wanted is None:
             raise PermissionDenied("bad token")
-        return await describe(located, wanted.reveal(), ctx)
+        answer = await describe(located, wanted.reveal(), ctx)
+        return answer if token is not None else remember(self._tenant, ctx, located.found.entry, answer)
 
     async def lookup_accessor(self, ctx: Context, accessor: str) -> Mapping[str, Any]:
         return await describe(await self._by_accessor(ctx, accessor), "", ctx)

@@ -11,7 +11,8 @@ from broker.access.records import TokenEntry
 from broker.access.tokens import Found
 from broker.core.entities import by_identity
 from broker.core.tenants import Tenant
-from broker.plugin.context import Context
+from broker.plugin.context import Caller, Context
+from broker.plugin.settled import Settled
 from broker.storage.transaction import Transaction
 
 
@@ -28,6 +29,46 @@ class Located:
         """Commit a change to a token of a namespace above, which the request's own transaction cannot carry."""
         if not self.own:
             await self.tx.commit()
+
+
+MAX_TOLD = 1024
+"""Answers kept in a tenant; beyond that all are dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a token was told of itself: true for the same caller, as long as the seconds left are the same."""
+
+    caller: Caller
+    ends: float
+    answer: Settled
+
+
+def recall(tenant: Tenant, ctx: Context) -> Settled | None:
+    """Return what the calling token was told last, if it is still so.
+
+    One ``Caller`` object stands for one session, which ends with whatever it rests on: the token's entry, its
+    ancestors', its entity and groups.
+    """
+    told = tenant.told.get(ctx.caller.token_hash)
+    if told is None or told.caller is not ctx.caller or told.answer["ttl"] != _left(told.ends, ctx.now):
+        return None
+    return told.answer
+
+
+def remember(tenant: Tenant, ctx: Context, entry: TokenEntry, answer: dict[str, Any]) -> Settled:
+    """Keep what the calling token is told of itself. A token of limited use is another one with each use."""
+    settled = Settled(answer)
+    if ctx.caller.token_hash and not entry.num_uses:
+        if len(tenant.told) >= MAX_TOLD:
+            tenant.told.clear()
+        tenant.told[ctx.caller.token_hash] = Told(ctx.caller, entry.expires_at, settled)
+    return settled
+
+
+def _left(ends: float, now: float) -> int:
+    """Return the whole seconds until ``ends``; 0 for a token without end."""
+    return max(int(ends - now), 0) if ends else 0
 
 
 async def describe(located: Located, token: str, ctx: Context) -> dict[str, Any]:
@@ -49,7 +90,7 @@ async def describe(located: Located, token: str, ctx: Context) -> dict[str, Any]
         "path": entry.path,
         "policies": list(entry.policies),
         "renewable": entry.renewable,
-        "ttl": max(int(entry.expires_at - ctx.now), 0) if entry.expires_at else 0,
+        "ttl": _left(entry.expires_at, ctx.now),
         "type": entry.type,
         **await _ending(located, entry),
     }

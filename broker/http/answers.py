@@ -6,8 +6,12 @@ from broker.access.lifetimes import issue_time
 from broker.core.jsontext import encode
 from broker.plugin.errors import BrokerError
 from broker.plugin.messages import Auth, Response, WrapInfo
+from broker.plugin.settled import Settled
 
 from .errors import status_of
+
+JSON = "json"
+"""Names the JSON of settled data."""
 
 
 def auth_body(auth: Auth) -> dict[str, Any]:
@@ -54,7 +58,7 @@ def envelope(request_id: str, response: Response) -> bytes:
         encode(response.lease_id),
         b',"renewable":true' if response.renewable else b',"renewable":false',
         b',"lease_duration":%d,"data":' % response.lease_duration,
-        b"null" if data is None else encode(data),
+        b"null" if data is None else data.once(JSON, encode) if type(data) is Settled else encode(data),
         b',"wrap_info":',
         b"null" if response.wrap_info is None else encode(_wrap_body(response.wrap_info)),
         b',"warnings":',

@@ -11,6 +11,7 @@ from gunicorn_h1c._protocol import ParseError as ProtocolParseError  # type: ign
 from broker.server.exchange import Exchange, plain_answer
 from broker.server.framing import BadFraming, ChunkedBody, HeadBuffer, HeadTooLarge, check_fields
 from broker.server.limits import Limits
+from broker.server.outbox import LARGE_BYTES, Outbox
 from broker.server.scope import connection_scope, request_scope, websocket_scope
 from broker.server.setup import ASGIApp, Scope
 
@@ -30,6 +31,7 @@ class ConnectionHost(Protocol):
     """What a connection needs of its worker."""
 
     loop: asyncio.AbstractEventLoop
+    outbox: Outbox
     asgi: ASGIApp
     draining: bool
     requests: int
@@ -277,6 +279,7 @@ class HttpConnection(asyncio.Protocol):
             return self._forget()
         self.deadline = NEVER
         self._host.requests += 1
+        self._host.outbox.flush()
         self._websocket = WebSocketProtocol(
             self._transport, websocket_scope(exchange.scope, names), self._host.asgi, log
         )
@@ -295,9 +298,19 @@ class HttpConnection(asyncio.Protocol):
             return False
         return exchange.complete or (self._parser.content_length or NEVER) <= _DRAIN_LIMIT
 
-    def write(self, data: bytes) -> None:
-        """Send bytes, unless the client is gone."""
-        if self._transport is not None and not self._lingering:
+    def write(self, data: bytes, *, last: bool = False) -> None:
+        """Send bytes, unless the client is gone. The ``last`` ones of an answer may leave together with others'."""
+        if self._transport is None or self._lingering:
+            return
+        if last and len(data) < LARGE_BYTES:
+            self._host.outbox.put(self, data)
+        else:
+            self._host.outbox.flush()
+            self._transport.write(data)
+
+    def send_now(self, data: bytes) -> None:
+        """Send what waited in the outbox, unless the client has gone meanwhile."""
+        if self._transport is not None:
             self._transport.write(data)
 
     async def drain(self) -> None:
@@ -325,6 +338,7 @@ class HttpConnection(asyncio.Protocol):
         transport = self._transport
         if transport is None or self._lingering:
             return
+        self._host.outbox.flush()
         self.deadline = self._host.loop.time() + _LINGER_SECONDS
         if not unread:
             transport.close()
@@ -361,5 +375,6 @@ class HttpConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Drop the connection; the client sees it cut short."""
+        self._host.outbox.flush()
         if self._transport is not None:
             self._transport.abort()

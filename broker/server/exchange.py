@@ -204,7 +204,7 @@ class Exchange:
         if self._chunked and not more:
             parts.append(b"0\r\n\r\n")
         if parts and not self._gone:
-            self._connection.write(parts[0] if len(parts) == 1 else b"".join(parts))
+            self._connection.write(parts[0] if len(parts) == 1 else b"".join(parts), last=not more)
 
 
 def _render_head(status: int, headers: Headers, extra: list[bytes]) -> bytes:

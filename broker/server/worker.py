@@ -19,6 +19,7 @@ from broker.server.connection import HttpConnection
 from broker.server.gcpace import GcPace
 from broker.server.hardening import die_with_parent, harden, lock_all_memory
 from broker.server.limits import Limits
+from broker.server.outbox import Outbox
 from broker.server.setup import ASGIApp
 from broker.server.sockets import ListeningSocket
 from broker.server.tls import ContextHolder
@@ -106,6 +107,7 @@ class BrokerWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         self.handle_exit_signal()
 
     async def _serve(self) -> None:
+        self.outbox = Outbox(self.loop)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM))
         lifespan = await self._start_lifespan()
         if lifespan is None:

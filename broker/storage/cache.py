@@ -9,8 +9,8 @@ from broker.plugin.storage import ABSENT
 ENTRY_OVERHEAD_BYTES = 400
 """What an entry costs besides its path and value: two objects, a dict slot, a list node."""
 
-DECODED_FACTOR = 4
-"""A decoded record is taken to cost this many times its JSON."""
+DECODED_FACTOR = 8
+"""A decoded record, with what is made of it for its readers, is taken to cost this many times its JSON."""
 
 
 class Entry:

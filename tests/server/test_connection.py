@@ -10,6 +10,7 @@ import pytest
 
 from broker.server.connection import HttpConnection
 from broker.server.limits import Limits
+from broker.server.outbox import Outbox
 from broker.server.settings import ListenerConfig
 from broker.server.tls import ContextHolder
 from broker.server.tlstransport import TlsProtocol
@@ -23,6 +24,7 @@ class Host:
 
     def __init__(self):
         self.loop = asyncio.get_running_loop()
+        self.outbox = Outbox(self.loop)
         self.live = set()
 
     def opened(self, connection):

@@ -80,6 +80,16 @@ def test_the_whole_chain_is_handed_on_leaf_first(secure, pairs, tmp_path):
     ]
 
 
+def test_a_client_certificate_of_no_version_that_there_is_is_handed_on_too(secure, pairs, tmp_path):
+    version = b"\xa0\x03\x02\x01"
+    der = pairs["stranger"].der.replace(version + b"\x02", version + b"\x07")
+    odd = tmp_path / "odd.pem"
+    odd.write_text(ssl.DER_cert_to_PEM_cert(der))
+    context = tls_client(pairs)
+    context.load_cert_chain(odd, pairs["stranger"].key)
+    assert ask(connect(secure(), context))["certificates"] == [hashlib.sha256(der).hexdigest()]
+
+
 def test_certificates_can_be_left_unasked(secure, pairs):
     server = secure("tls_disable_client_certs = true")
     assert ask(connect(server, tls_client(pairs, pairs["stranger"])))["certificates"] == []

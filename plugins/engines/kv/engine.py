@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from broker.plugin import Context, Engine, InvalidRequest, NotFound, Nothing, Raw
+from broker.plugin import Context, Engine, InvalidRequest, NotFound, Nothing, Raw, Settled
 
 from . import arguments as take
 from .documents import merge_patch, outline
@@ -75,32 +75,43 @@ def described(mark: Mark, number: int, meta: Metadata) -> dict[str, Any]:
     }
 
 
+def shown(document: Document, meta: Metadata, mark: Mark, number: int) -> Settled:
+    """Return the answer to a read, made once for as long as the version and what is known of it stay in memory."""
+    known = document.__dict__.get("shown")
+    if known is None or known[0] is not meta:
+        answer = Settled({"data": document.data, "metadata": described(mark, number, meta)})
+        known = document.__dict__["shown"] = (meta, answer)
+    return known[1]
+
+
 class ContentHandlers(VersionedBase):
     """The handlers of ``data``, ``subkeys``, ``delete``, ``undelete``, ``destroy`` and ``config``."""
 
     async def read_version(self, ctx: Context, args: take.ReadVersion) -> Mapping[str, Any]:
         """Return the contents and the mark of one version; a deleted one answers NotFound together with its mark."""
-        return await self._show(ctx, args.path, args.version, "data", lambda data: data)
+        meta, mark, number, document = await self._found(ctx, args.path, args.version, "data")
+        return shown(document, meta, mark, number)
 
     async def read_outline(self, ctx: Context, args: take.ReadOutline) -> Mapping[str, Any]:
         """Return the names within one version, without the values."""
-        return await self._show(
-            ctx, args.path, args.version, "subkeys", lambda data: outline(data, args.depth)
-        )
+        meta, mark, number, document = await self._found(ctx, args.path, args.version, "subkeys")
+        return {"subkeys": outline(document.data, args.depth), "metadata": described(mark, number, meta)}
 
-    async def _show(self, ctx: Context, path: str, version: int, word: str, view: Any) -> Mapping[str, Any]:
+    async def _found(
+        self, ctx: Context, path: str, version: int, word: str
+    ) -> tuple[Metadata, Mark, int, Document]:
+        """Return one version, the latest for 0. Raises: NotFound, with the mark if there is one; ``word`` is then null."""
         meta = await self.find(ctx, path)
         number = version or (meta.current if meta else 0)
         mark = meta.versions.get(number) if meta else None
         if meta is None or mark is None:
             raise NotFound
-        metadata = described(mark, number, meta)
         document = None
         if mark.readable(ctx.now):
             document = await ctx.storage.load(version_path(path, number), Document)
         if document is None:
-            raise NotFound(data={word: None, "metadata": metadata})
-        return {word: view(document.data), "metadata": metadata}
+            raise NotFound(data={word: None, "metadata": described(mark, number, meta)})
+        return meta, mark, number, document
 
     async def write_version(self, ctx: Context, args: take.WriteVersion) -> Mapping[str, Any]:
         """Store a new version. Raises: CasRequired, CasMismatch; nothing is stored then."""

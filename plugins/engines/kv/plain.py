@@ -15,6 +15,7 @@ from broker.plugin import (
     Path,
     Response,
     Secret,
+    Settled,
     parse_duration,
 )
 
@@ -60,7 +61,7 @@ class PlainEngine(Engine):
         entry = await self._find(ctx, args.path)
         if entry is None:
             raise NotFound
-        return Response(data=entry.data, lease_duration=reliance(entry.data, ctx.default_ttl))
+        return Response(data=_shown(entry), lease_duration=reliance(entry.data, ctx.default_ttl))
 
     async def write(self, ctx: Context, args: WriteEntry) -> None:
         """Replace the value."""
@@ -89,6 +90,14 @@ class PlainEngine(Engine):
         limit = args.limit if args.limit > 0 else None
         names = await ctx.storage.scan(_folder(args.path), after=args.after, limit=limit)
         return {"keys": list(names)} if names else {}
+
+
+def _shown(entry: Document) -> Settled:
+    """Return the answer to a read, made once for as long as the entry stays in memory."""
+    known = entry.__dict__.get("shown")
+    if known is None:
+        known = entry.__dict__["shown"] = Settled(entry.data)
+    return known
 
 
 def _folder(path: str) -> str:

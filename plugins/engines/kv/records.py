@@ -14,8 +14,11 @@ CONFIG = "config"
 DEFAULT_MAX_VERSIONS = 10
 
 
-class Document(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A JSON object as it was given: the contents of one version, or of a version 1 entry."""
+class Document(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
+    """A JSON object as it was given: the contents of one version, or of a version 1 entry.
+
+    ``__dict__`` is for what was made of it and goes with it; it is never stored.
+    """
 
     v: int = 1
     data: dict[str, Any] = {}
