@@ -162,7 +162,7 @@ def _offered_chain(connection: SSL.Connection) -> tuple[bytes, ...]:
 
 def _subject(leaf: bytes) -> str | None:
     """The leaf's subject as RFC 4514 writes it, or None: OpenSSL passes certificates that are not well formed."""
-    with suppress(ValueError):
+    with suppress(ValueError, x509.InvalidVersion):
         return x509.load_der_x509_certificate(leaf).subject.rfc4514_string()
     return None
 

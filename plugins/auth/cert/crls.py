@@ -88,7 +88,7 @@ def from_text(text: bytes, url: str = "") -> Crl:
     found = _PEM.search(text)
     try:
         der = x509.load_pem_x509_crl(found[0]).public_bytes(Encoding.DER) if found else text
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, x509.InvalidVersion):
         raise InvalidRequest("failed to parse CRL: it is no PEM that holds one") from None
     parsed = parse(der)
     return Crl(der=der, issuer=name_hash(parsed.issuer), url=url, valid_until=parsed.valid_until)

@@ -77,7 +77,7 @@ def _from_pem(text: str) -> Key:
             public: Any = x509.load_pem_x509_certificate(data).public_key()
         else:
             public = load_pem_public_key(data)
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise unusable from None
     allowed = _allowed(public)
     if not allowed:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 
 from broker.plugin import InvalidRequest, NotFound, Secret, UnsupportedPath
 from tests.fixtures.issuer import P256, RSA, pem
+from tests.plugins.auth.cert.authority import authority
 
+VERSION = b"\xa0\x03\x02\x01"
+ODD = authority().der.replace(VERSION + b"\x02", VERSION + b"\x07")
+"""A certificate of a version that does not exist."""
 FLOW = {"oidc_client_id": "broker", "oidc_client_secret": "hunter2-canary"}
 
 
@@ -19,6 +25,7 @@ FLOW = {"oidc_client_id": "broker", "oidc_client_secret": "hunter2-canary"}
         ({"oidc_discovery_url": "http://127.0.0.1:1/", "jwks_url": "http://127.0.0.1:1/"}, "exactly one of"),
         ({"jwt_validation_pubkeys": "nonsense"}, "error parsing public key"),
         ({"jwt_validation_pubkeys": ["", "x"]}, "error parsing public key"),
+        ({"jwt_validation_pubkeys": ssl.DER_cert_to_PEM_cert(ODD)}, "error parsing public key"),
         ({"jwks_url": "nonsense"}, "invalid URL"),
         ({"jwks_url": "file:///etc/passwd"}, "invalid URL"),
         ({"jwks_url": "https://a:hunter2-canary@idp.example/"}, "credentials do not belong"),
