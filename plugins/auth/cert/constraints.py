@@ -8,15 +8,14 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from .profile import Refused
+from .profile import Refused, alternative_names, extension
 
 
 def check_names(chain: Sequence[x509.Certificate]) -> None:
     """Check every certificate (leaf first) against the constraints of all authorities above it. Raises: Refused."""
     for height, authority in enumerate(chain):
-        try:
-            limits = authority.extensions.get_extension_for_class(x509.NameConstraints).value
-        except x509.ExtensionNotFound:
+        limits = extension(authority, x509.NameConstraints)
+        if limits is None:
             continue
         for below in chain[:height]:
             for name in _names(below):
@@ -26,10 +25,7 @@ def check_names(chain: Sequence[x509.Certificate]) -> None:
 def _names(certificate: x509.Certificate) -> Iterable[x509.GeneralName]:
     if len(certificate.subject.rdns):
         yield x509.DirectoryName(certificate.subject)
-    try:
-        yield from certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return
+    yield from alternative_names(certificate)
 
 
 def _check(name: x509.GeneralName, limits: x509.NameConstraints) -> None:

@@ -1,6 +1,6 @@
 """What a client's certificate says of its holder, and whether that is what a role asks for."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -8,7 +8,7 @@ from cryptography.x509.oid import NameOID
 from broker.plugin.names import glob
 
 from . import patterns
-from .profile import sole_common_name
+from .profile import alternative_names, extension, sole_common_name
 from .records import Names, Role
 
 Matcher = Callable[[str, str], bool]
@@ -27,7 +27,7 @@ class Identity:
         self.hosts: list[str] = []
         self.mails: list[str] = []
         self.uris: list[str] = []
-        for name in _alternative_names(certificate):
+        for name in alternative_names(certificate):
             if isinstance(name, x509.DNSName):
                 self.hosts.append(name.value)
             elif isinstance(name, x509.RFC822Name):
@@ -99,18 +99,8 @@ def _any(allowed: Names, names: list[str], matches: Matcher) -> bool:
     return not allowed or any(matches(pattern, name) for pattern in allowed for name in names)
 
 
-def _alternative_names(certificate: x509.Certificate) -> Iterator[x509.GeneralName]:
-    try:
-        yield from certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return
-
-
 def _key_id(certificate: x509.Certificate, kind: type[x509.ExtensionType]) -> str:
-    try:
-        found = certificate.extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return ""
+    found = extension(certificate, kind)
     if isinstance(found, x509.AuthorityKeyIdentifier):
         return (found.key_identifier or b"").hex(":")
     return found.digest.hex(":") if isinstance(found, x509.SubjectKeyIdentifier) else ""

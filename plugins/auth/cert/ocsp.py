@@ -26,7 +26,7 @@ from broker.plugin.outbound import fetch_aside
 
 from .bundle import read_pem
 from .chain import signed_by
-from .profile import Refused, is_strong_hash, strong_key, strong_signature
+from .profile import Refused, extension, is_strong_hash, strong_key, strong_signature
 from .records import Role, fingerprint
 
 TIMEOUT_SECONDS = 5.0
@@ -176,11 +176,8 @@ def _is_about(single: ocsp.OCSPSingleResponse, request: ocsp.OCSPRequest) -> boo
 
 def _check_nonce(response: ocsp.OCSPResponse, nonce: bytes) -> None:
     """A nonce need not come back; one that does must be ours. Raises: NoAnswer."""
-    try:
-        found = response.extensions.get_extension_for_class(x509.OCSPNonce).value.nonce
-    except x509.ExtensionNotFound:
-        return
-    if found != nonce:
+    found = extension(response, x509.OCSPNonce)
+    if found is not None and found.nonce != nonce:
         raise NoAnswer
 
 
@@ -198,13 +195,11 @@ def _check_signature(response: ocsp.OCSPResponse, question: Question, now: float
 
 def _may_answer(signer: x509.Certificate, issuer: x509.Certificate, now: float) -> bool:
     """Tell whether the issuer itself made this certificate, for answering in its place (RFC 6960, 4.2.2.2)."""
-    try:
-        usage = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return False
+    usage = extension(signer, x509.ExtendedKeyUsage)
     at = datetime.fromtimestamp(now, UTC)
     return (
-        ExtendedKeyUsageOID.OCSP_SIGNING in usage
+        usage is not None
+        and ExtendedKeyUsageOID.OCSP_SIGNING in usage
         and signer.not_valid_before_utc <= at <= signer.not_valid_after_utc
         and strong_signature(signer)
         and signed_by(signer, issuer)
@@ -233,13 +228,9 @@ def _signed(response: ocsp.OCSPResponse, key: Any) -> bool:
 
 def _named_in(leaf: x509.Certificate) -> list[str]:
     """Return the responders that a certificate names."""
-    try:
-        found = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except x509.ExtensionNotFound:
-        return []
     return [
         access.access_location.value
-        for access in found
+        for access in extension(leaf, x509.AuthorityInformationAccess) or ()
         if access.access_method == AuthorityInformationAccessOID.OCSP
         and isinstance(access.access_location, x509.UniformResourceIdentifier)
     ]

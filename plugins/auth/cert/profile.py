@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.ocsp import OCSPResponse
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 MAX_CERTIFICATE = 64 * 1024
@@ -56,10 +57,8 @@ def read_der(der: bytes) -> x509.Certificate:
 
 def is_authority(certificate: x509.Certificate) -> bool:
     """Tell whether a certificate says that it may issue others."""
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
+    found = extension(certificate, x509.BasicConstraints)
+    return found is not None and found.ca
 
 
 def strong_key(certificate: x509.Certificate) -> bool:
@@ -91,7 +90,7 @@ def is_strong_hash(used: hashes.HashAlgorithm) -> bool:
 
 def client_usage(certificate: x509.Certificate) -> bool:
     """Tell whether a certificate is meant for TLS clients: it says so, or does not say what it is meant for."""
-    usage = _extension(certificate, x509.ExtendedKeyUsage)
+    usage = extension(certificate, x509.ExtendedKeyUsage)
     return usage is None or not _CLIENT.isdisjoint(usage)
 
 
@@ -112,7 +111,7 @@ def check_common(certificate: x509.Certificate, now: float) -> None:
 def check_leaf(certificate: x509.Certificate, now: float) -> None:
     """Check the client's own certificate, apart from who issued it. Raises: Refused."""
     check_common(certificate, now)
-    usage = _extension(certificate, x509.KeyUsage)
+    usage = extension(certificate, x509.KeyUsage)
     if usage is not None and not usage.digital_signature:
         raise Refused("not meant for signatures, which TLS asks of clients")
 
@@ -120,10 +119,10 @@ def check_leaf(certificate: x509.Certificate, now: float) -> None:
 def check_issuer(certificate: x509.Certificate, below: Iterable[x509.Certificate], now: float) -> None:
     """Check that a certificate may issue a chain: ``below`` are the authorities under it. Raises: Refused."""
     check_common(certificate, now)
-    basic = _extension(certificate, x509.BasicConstraints)
+    basic = extension(certificate, x509.BasicConstraints)
     if basic is None or not basic.ca:
         raise Refused("not an authority")
-    usage = _extension(certificate, x509.KeyUsage)
+    usage = extension(certificate, x509.KeyUsage)
     if usage is not None and not usage.key_cert_sign:
         raise Refused("not meant for signing certificates")
     depth = sum(1 for authority in below if authority.subject != authority.issuer)
@@ -139,8 +138,14 @@ def sole_common_name(certificate: x509.Certificate) -> str:
     return found[0].value if found[0].value.isprintable() else ""
 
 
-def _extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
+def extension(found: x509.Certificate | OCSPResponse, kind: type[E]) -> E | None:
+    """Return what an extension of a certificate or an OCSP response says, ``None`` if there is no such extension."""
     try:
-        return certificate.extensions.get_extension_for_class(kind).value
+        return found.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
+
+
+def alternative_names(certificate: x509.Certificate) -> Iterable[x509.GeneralName]:
+    """Return the names that a certificate is for besides its subject."""
+    return extension(certificate, x509.SubjectAlternativeName) or ()
