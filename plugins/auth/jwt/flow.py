@@ -5,7 +5,6 @@ to that client, which hands it in; in ``direct`` mode the browser brings it here
 in ``device`` mode the client polls and we ask the provider.
 """
 
-import hashlib
 import hmac
 import logging
 from base64 import urlsafe_b64encode
@@ -29,12 +28,12 @@ from broker.plugin import (
     UnsupportedOperation,
 )
 
-from . import exchange, idtoken, pages
+from . import exchange, idtoken, pages, waiting
 from . import paths as p
 from .exchange import Tokens
 from .logins import approve, auth_of
 from .method import JwtMethod, named_role
-from .records import DEVICE, DIRECT, FORM_POST, PENDING, Approved, Config, Pending, Role
+from .records import DEVICE, DIRECT, FORM_POST, Approved, Config, Pending, Role
 from .redirects import allowed_redirect, without_namespace
 
 log = logging.getLogger("broker.auth.jwt")
@@ -108,7 +107,7 @@ class OidcMethod(JwtMethod):
             provider = await self.source(config).provider()
         except BrokerError:
             return {"auth_url": ""}  # logged where it failed
-        state = self._keep(ctx, begun)
+        state = await waiting.keep(ctx, begun)
         shown = f"{state},ns={namespace}" if namespace else state
         answer = {"auth_url": exchange.page_url(provider, config, role, begun, shown)}
         if role.callback_mode == DIRECT:
@@ -122,23 +121,16 @@ class OidcMethod(JwtMethod):
         url = whole or found.get("verification_uri") or found.get("verification_url")
         if not isinstance(code, str) or not isinstance(url, str):
             raise InvalidRequest("the provider's answer names no device_code or verification_uri")
-        answer = {"auth_url": url, "state": self._keep(ctx, msgspec.structs.replace(begun, device_code=code))}
+        state = await waiting.keep(ctx, msgspec.structs.replace(begun, device_code=code))
+        answer = {"auth_url": url, "state": state}
         if not whole:
             answer["user_code"] = str(found.get("user_code", ""))
         told = interval if isinstance(interval, int) and 0 < interval <= 600 else POLL_SECONDS
         return {**answer, "poll_interval": str(role.poll_interval or told)}
 
-    def _keep(self, ctx: Context, begun: Pending) -> str:
-        state = "st_" + _random(ctx)
-        ctx.storage.save(_path(state), begun)
-        ctx.schedule(begun.expires_at, _path(state))
-        return state
-
     async def wake(self, ctx: Context, name: str) -> None:
-        """Forget a login that was not finished in time."""
-        begun = await ctx.storage.load(name, Pending) if name.startswith(PENDING) else None
-        if begun is not None and begun.expires_at <= ctx.now:
-            ctx.storage.delete(name)
+        """Forget logins that were not finished in time."""
+        await waiting.sweep(ctx, name)
 
     # What comes back
 
@@ -148,11 +140,11 @@ class OidcMethod(JwtMethod):
         if config.oidc_response_mode != FORM_POST:
             raise UnsupportedOperation
         state = _state(args.state)
-        begun = await self._begun(ctx, state)
+        begun = await waiting.find(ctx, state)
         if begun is None or begun.code or begun.id_token or begun.approved is not None:
             return pages.failed(EXPIRED)
         kept = msgspec.structs.replace(begun, code=_text(args.code), id_token=_text(args.id_token))
-        ctx.storage.save(_path(state), kept)
+        waiting.update(ctx, state, kept)
         query = {"code": NO_CODE, "state": state} | ({"error": args.error[:64]} if args.error else {})
         role = await self.role(ctx, begun.role)
         if role is not None and role.callback_mode == DIRECT:
@@ -165,7 +157,7 @@ class OidcMethod(JwtMethod):
         """Take a provider's answer. Whatever becomes of it, the state it came with is used up."""
         config = await self.config(ctx)
         state = _state(args.state)
-        begun = await self._begun(ctx, state)
+        begun = await waiting.find(ctx, state)
         if begun is None or begun.approved is not None or begun.device_code or begun.config != config.stamp:
             raise InvalidRequest(EXPIRED)
         role = await self.role(ctx, begun.role)
@@ -174,7 +166,7 @@ class OidcMethod(JwtMethod):
             fields = {"state": state, "code": _text(args.code), "error": args.error}
             given = {name: value for name, value in fields.items() if value}
             return pages.confirm(self._here(ctx), given, requester=begun.requester, role=begun.role)
-        ctx.storage.delete(_path(state))
+        waiting.forget(ctx, state)
         try:
             if role is None:
                 raise InvalidRequest(f"{FAILED} Role could not be found")
@@ -183,7 +175,7 @@ class OidcMethod(JwtMethod):
             # Not raised: a request that fails stores nothing, and the state would be good again.
             return pages.failed(str(error)) if direct else Plain({"errors": [str(error)]}, status=400)
         if direct:
-            ctx.storage.save(_path(state), msgspec.structs.replace(begun, approved=approved))
+            waiting.update(ctx, state, msgspec.structs.replace(begun, approved=approved))
             return pages.succeeded()
         return auth_of(begun.role, role, approved)
 
@@ -253,7 +245,7 @@ class OidcMethod(JwtMethod):
     async def poll(self, ctx: Context, args: p.Poll) -> Auth | Plain:
         """Return the token of a direct or device login to the client that began it; 400 ``authorization_pending`` until then."""
         state = _state(args.state)
-        begun = await self._begun(ctx, state)
+        begun = await waiting.find(ctx, state)
         if begun is None:
             raise InvalidRequest(EXPIRED)
         if not _same(args.client_nonce, begun):
@@ -269,12 +261,12 @@ class OidcMethod(JwtMethod):
             except exchange.StillPending:
                 raise
             except InvalidRequest as error:
-                ctx.storage.delete(_path(state))
+                waiting.forget(ctx, state)
                 return Plain({"errors": [str(error)]}, status=400)
         if approved is None:
             raise InvalidRequest("authorization_pending")
         role.tokens.check_source(ctx.connection.remote_address)
-        ctx.storage.delete(_path(state))
+        waiting.forget(ctx, state)
         return auth_of(begun.role, role, approved)
 
     async def _poll_device(self, ctx: Context, begun: Pending, role: Role) -> Approved:
@@ -285,10 +277,6 @@ class OidcMethod(JwtMethod):
         if key not in self._redeemed:
             self._redeemed[key] = await exchange.poll_device(self.source(config), begun)
         return await self._approve(ctx, config, begun, role, self._redeemed[key])
-
-    async def _begun(self, ctx: Context, state: str) -> Pending | None:
-        begun = await ctx.storage.load(_path(state), Pending)
-        return begun if begun is not None and ctx.now < begun.expires_at else None
 
     def _here(self, ctx: Context) -> str:
         return f"/v1/{ctx.namespace.path}{ctx.mount.prefix}oidc/callback"
@@ -316,10 +304,6 @@ class OidcMethod(JwtMethod):
 
 def _state(given: str) -> str:
     return given.partition(",ns=")[0]
-
-
-def _path(state: str) -> str:
-    return PENDING + hashlib.sha256(state.encode("utf-8", "replace")).hexdigest()
 
 
 def _random(ctx: Context, size: int = 24) -> str:

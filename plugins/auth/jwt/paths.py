@@ -122,7 +122,9 @@ class AuthUrl:
 class Callback:
     state: State = ""
     code: Annotated[Secret[str] | None, Field("The provider's code.", max_length=8192)] = None
-    id_token: Annotated[Secret[str] | None, Field("The provider's token, if it sends one here.")] = None
+    id_token: Annotated[
+        Secret[str] | None, Field("The provider's token, if it sends one here.", max_length=65536)
+    ] = None
     client_nonce: ClientNonce = None
     error: Annotated[str, Field("The provider's word for what went wrong.")] = ""
     error_description: Annotated[str, Field("The provider's sentence; never shown.")] = ""

@@ -1,6 +1,6 @@
 """What the ``jwt`` and ``oidc`` methods store, below their mount.
 
-``config`` Config, ``role/<name>`` Role, and ``pending/<sha256 of the state>`` Pending: a login at a provider's page that began and
+``config`` Config, ``role/<name>`` Role, and ``pending/<group>/<place>`` Pending (``waiting``): a login at a provider's page that began and
 has not ended yet.
 """
 
@@ -88,12 +88,16 @@ class Approved(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A login under way at a provider. ``client_nonce`` is the secret of the client that began it; times in Unix seconds."""
+    """A login under way at a provider. ``client_nonce`` is the secret of the client that began it; times in Unix seconds.
+
+    ``state`` is the SHA-256 of what it is known by, as hex.
+    """
 
     role: str
     config: str
     expires_at: float
     v: int = 1
+    state: str = ""
     redirect_uri: str = ""
     nonce: str = ""
     verifier: str = ""

@@ -6,10 +6,11 @@ import base64
 import hashlib
 
 import pytest
+from broker_plugins.auth.jwt import waiting
 from broker_plugins.auth.jwt.flow import LIFETIME
 from broker_plugins.auth.jwt.redirects import allowed_redirect
 
-from broker.plugin import InvalidRequest
+from broker.plugin import Connection, InvalidRequest
 from tests.plugins.auth.jwt.kits import APP, BACK, forms, said
 
 
@@ -85,6 +86,7 @@ async def test_a_state_is_good_for_ten_minutes_and_then_swept(web):
     web.clock.advance(LIFETIME)
     with pytest.raises(InvalidRequest, match="Expired or missing OAuth state"):
         await web.finish(query)
+    web.clock.advance(2 * waiting.SWEEP_SECONDS)
     assert len(await web.wake_due()) == 1
     assert not [path for path in web.store.entries if path.startswith("pending/")]
 
@@ -94,7 +96,7 @@ async def test_a_sweep_leaves_what_is_still_under_way(web):
     from broker.plugin.verbs import Verb
 
     _, query = await web.begin()
-    path = next(path for path in web.store.entries if path.startswith("pending/"))
+    path = next(path for path in web.store.entries if path.startswith("pending/")).rpartition("/")[0]
     transaction = web.store.transaction()
     await web.engine.wake(web.context(Verb.UPDATE, "", MemoryView(transaction)), path)
     transaction.commit()
@@ -247,3 +249,73 @@ async def test_what_is_stored_of_a_login_under_way_does_not_tell_its_state(web):
     paths = [path for path in web.store.entries if path.startswith("pending/")]
     assert len(paths) == 1
     assert query["state"] not in paths[0]
+
+
+# Beginning a login takes no token: what it may leave is bounded
+
+
+def rows(web):
+    return [path for path in web.store.entries if path.startswith("pending/")]
+
+
+def comes_from(web, address):
+    web.connection = Connection(remote_address=address)
+
+
+async def test_one_network_takes_the_places_of_one_group_however_many_logins_it_begins(web):
+    for number in range(4 * waiting.PLACES):
+        comes_from(web, f"2001:db8:7::{number:x}")
+        await web.begin()
+    assert len(rows(web)) <= waiting.PLACES
+    assert len({path.split("/")[1] for path in rows(web)}) == 1
+    assert len(web.scheduled) == 1
+
+
+async def test_who_shares_a_group_with_a_flood_gets_in_if_he_is_not_slow(web):
+    for _ in range(4 * waiting.PLACES):
+        await web.begin()
+    web.clock.advance(1)
+    _, query = await web.begin()
+    for _ in range(waiting.PLACES // 4):
+        await web.begin()
+    web.vouch(query)
+    assert (await web.finish(query)).alias == "bob"
+
+
+async def test_a_flood_from_elsewhere_pushes_nobody_out(web):
+    comes_from(web, "192.0.2.7")
+    _, query = await web.begin()
+    for number in range(200):
+        comes_from(web, f"198.51.100.{number}")
+        await web.begin()
+    web.vouch(query)
+    comes_from(web, "192.0.2.7")
+    assert (await web.finish(query)).alias == "bob"
+
+
+async def test_all_groups_together_are_all_there_is(web, monkeypatch):
+    monkeypatch.setattr(waiting, "GROUPS", 3)
+    for number in range(40):
+        comes_from(web, f"198.51.100.{number}")
+        await web.begin()
+    assert len({path.split("/")[1] for path in rows(web)}) == 3
+    web.clock.advance(LIFETIME + 2 * waiting.SWEEP_SECONDS)
+    await web.wake_due()
+    assert rows(web) == []
+
+
+async def test_the_state_of_a_login_that_was_pushed_out_is_not_the_state_of_the_one_in_its_place(web):
+    _, query = await web.begin()
+    for _ in range(8 * waiting.PLACES):
+        await web.begin()
+    with pytest.raises(InvalidRequest, match="Expired or missing OAuth state"):
+        await web.finish(query)
+    forged = query["state"][:7] + "A" * 32
+    with pytest.raises(InvalidRequest, match="Expired or missing OAuth state"):
+        await web.read("oidc/callback", state=forged, code="c")
+
+
+async def test_a_place_is_taken_again_once_its_login_is_over(web):
+    for _ in range(40):
+        assert (await web.through()).alias == "bob"
+    assert rows(web) == []
