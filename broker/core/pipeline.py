@@ -248,7 +248,8 @@ class Core:
         route, verb = way.route, request.verb
         entry = attempt.entry = entry_of(request, way.tenant.info, way.path, route)
         if way.limit is not None:
-            runtime.quotas.admit(request, way.limit)
+            role = await way.limit.role(tx, request.data) if way.limit.by_role else ""
+            runtime.quotas.admit(request, way.limit, role)
         row = None if route is None else route.row
         operation = None if row is None else _pick(row, verb)
         access = True if operation is None else operation.authenticated
@@ -325,7 +326,7 @@ class Core:
         auth = response.auth
         if auth is not None and auth.client_token is None:
             limits = limits_of(route.mount, default_ttl=self._default_ttl, max_ttl=self._max_ttl)
-            role = login_role(attempt.way.tenant, route, request.data)
+            role = await login_role(attempt.way.tenant, attempt.tx, route, request.data)
             said = len(context.warnings)
             response.auth = await mint_login(
                 attempt.way.tenant, attempt.tx, auth, route.mount, context, limits=limits, role=role

@@ -170,6 +170,55 @@ def test_whoever_calls_too_often_is_told_the_same(mounted: Pair):
     )
 
 
+@pytest.fixture
+def approle(mounted: Pair) -> Pair:
+    """Two roles of an approle mount that need no secret id."""
+    open_role = {"bind_secret_id": False, "token_bound_cidrs": "127.0.0.0/8", "token_policies": "default"}
+    mounted.run(
+        POST("sys/auth/${m}", {"type": "approle"}),
+        *[POST(f"auth/${{m}}/role/{name}", open_role) for name in ("App", "web")],
+        *[POST(f"auth/${{m}}/role/{name}/role-id", {"role_id": f"id-{name}"}) for name in ("app", "web")],
+    )
+    return mounted
+
+
+def logins(app: int, web: int) -> tuple:
+    """A login with each role, and one with none; what each is answered."""
+    return (
+        POST("auth/${m}/login", {"role_id": "id-app"}, app, token="", only="auth.policies"),
+        POST("auth/${m}/login", {"role_id": "id-web"}, web, token="", only="auth.policies"),
+        POST("auth/${m}/login", {"role_id": "nobody"}, 400, token=""),
+    )
+
+
+@pytest.mark.parametrize(
+    ("role", "second"),
+    [("app", (429, 200)), ("App", (200, 200)), ("web", (200, 429)), ("id-app", (200, 200))],
+)
+def test_a_rate_limit_of_an_approle_role_goes_by_its_name(approle: Pair, role: str, second: tuple[int, int]):
+    approle.run(
+        POST(f"{RATE}/${{m}}", {"rate": 1, "path": "auth/${m}", "role": role, "interval": "1h"}, 204),
+        GET(f"{RATE}/${{m}}"),
+        *logins(200, 200),
+        *logins(*second),
+        DELETE(f"{RATE}/${{m}}", 204),
+        *logins(200, 200),
+    )
+
+
+def test_roles_and_their_mount_are_counted_apart(approle: Pair):
+    limit = {"path": "auth/${m}", "interval": "1h"}
+    approle.run(
+        POST(f"{RATE}/${{m}}", {"rate": 2, **limit}, 204),
+        POST(f"{RATE}/${{m}}r", {"rate": 1, "role": "web", **limit}, 204),
+        POST("auth/${m}/login", {"role_id": "id-web"}, 200, token="", only="auth.policies"),
+        POST("auth/${m}/login", {"role_id": "id-web"}, 429, token=""),
+        POST("auth/${m}/login", {"role_id": "id-app"}, 200, token="", only="auth.policies"),
+        POST("auth/${m}/login", {"role_id": "nobody"}, 400, token=""),
+        POST("auth/${m}/login", {"role_id": ["id-web"]}, 429, token=""),
+    )
+
+
 LIMIT_HEADERS = ("x-ratelimit-limit", "x-ratelimit-remaining")
 
 

@@ -11,6 +11,9 @@ from broker.core.quotas.records import QuotaRule
 from broker.core.routing import Route
 from broker.core.tenants import Tenant
 from broker.plugin.engine import AuthMethod
+from broker.plugin.errors import Tampered, Unavailable
+from broker.storage.errors import TransactionConflict
+from broker.storage.transaction import Transaction
 
 
 class Shelf:
@@ -43,32 +46,36 @@ class Shelf:
 
 
 class Limit:
-    """What holds for one path: ``pick`` a rule once the request's data is known."""
+    """What holds for one path: ``pick`` a rule once it is known which ``role`` the request's data names."""
 
-    __slots__ = ("_method", "_rest", "_roles", "_rule")
+    __slots__ = ("_roles", "_route", "_rule", "by_role")
 
     def __init__(self, rule: QuotaRule | None, roles: Mapping[str, QuotaRule], route: Route | None) -> None:
         self._rule = rule
         self._roles = roles
-        self._method = route.engine if route is not None and isinstance(route.engine, AuthMethod) else None
-        self._rest = "" if route is None else route.rest
+        self._route = route
+        self.by_role = bool(roles) and route is not None and isinstance(route.engine, AuthMethod)
+        """Whether it matters which role a login names."""
 
-    def pick(self, data: Mapping[str, Any]) -> QuotaRule | None:
+    async def role(self, tx: Transaction, data: Mapping[str, Any]) -> str:
+        """Return the role that a login names, where that matters."""
+        return await role_of(tx, self._route, data) if self.by_role and self._route is not None else ""
+
+    def pick(self, role: str) -> QuotaRule | None:
         """Return the quota of the role that a login names, else the path's."""
-        if self._roles and self._method is not None:
-            found = self._roles.get(role_of(self._method, self._rest, data))
-            if found is not None:
-                return found
-        return self._rule
+        return (self._roles.get(role) if role else None) or self._rule
 
 
-def role_of(method: AuthMethod, rest: str, data: Mapping[str, Any]) -> str:
-    """Return the role that a login names; none if what it sends makes no sense."""
+async def role_of(tx: Transaction, route: Route, data: Mapping[str, Any]) -> str:
+    """Return the role that a login names; none if what it sends makes no sense. Raises: BrokerError of the storage."""
+    if not isinstance(route.engine, AuthMethod):
+        return ""
     try:
-        return method.role_of(rest, data)
-    except (
-        Exception
-    ):  # what a stranger sends must not break the count; the login itself will say what is wrong
+        return await route.engine.find_role(tx.view(route.storage_prefix), route.rest, data)
+    except (TransactionConflict, Tampered, Unavailable):
+        raise
+    except Exception:
+        # What a stranger sends must not break the count; the login itself will say what is wrong.
         return ""
 
 

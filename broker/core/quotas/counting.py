@@ -13,7 +13,6 @@ from broker.core.quotas.quotas import Quotas
 from broker.core.routing import Route
 from broker.core.tenants import Tenant
 from broker.plugin.context import Mount
-from broker.plugin.engine import AuthMethod
 from broker.plugin.errors import QuotaExceeded
 from broker.storage.transaction import Transaction
 
@@ -33,7 +32,7 @@ async def take_lease(tenant: Tenant, tx: Transaction, mount: Mount, rest: str, *
     """Take a permit for what is made at ``rest`` below ``mount``; empty if no quota counts it.
 
     Keep it with the token or lease, and give it back with ``permits.release(tx, permit)`` when that is erased.
-    ``role``: as ``AuthMethod.role_of`` says. Raises: TooManyLeases.
+    ``role``: as ``AuthMethod.find_role`` says. Raises: TooManyLeases.
     """
     quotas = quotas_of(tenant)
     if quotas is None or not quotas.counts:
@@ -47,12 +46,12 @@ async def take_lease(tenant: Tenant, tx: Transaction, mount: Mount, rest: str, *
     return permit
 
 
-def login_role(tenant: Tenant, route: Route, data: Mapping[str, Any]) -> str:
+async def login_role(tenant: Tenant, tx: Transaction, route: Route, data: Mapping[str, Any]) -> str:
     """Return the role that a login names, if any quota asks for it."""
     quotas = quotas_of(tenant)
     if quotas is None or not quotas.counts.has_roles(route.mount.uuid):
         return ""
-    return role_of(route.engine, route.rest, data) if isinstance(route.engine, AuthMethod) else ""
+    return await role_of(tx, route, data)
 
 
 __all__ = ["TooManyLeases", "login_role", "quotas_of", "take_lease"]

@@ -75,12 +75,12 @@ class Quotas:
             whole.startswith(prefix.removesuffix("*")) for prefix in config.absolute
         )
 
-    def admit(self, request: Request, limit: Limit) -> None:
-        """Count a request against its limit, once. Raises: RateLimited."""
+    def admit(self, request: Request, limit: Limit, role: str = "") -> None:
+        """Count a request, which may name a role, against its limit, once. Raises: RateLimited."""
         if request.counted:
             return
         request.counted = True
-        rule = limit.pick(request.data)
+        rule = limit.pick(role)
         if rule is None:
             return
         taken = self._rates.take(

@@ -172,7 +172,8 @@ async def _role_engine(system: SystemBase, place: Place, role: str) -> None:
             f'Mount path "{shown}" is not a valid auth method and therefore unsuitable for use with role-based quotas'
         )
     router = await system.parts.runtime().tenants.router(place.tenant, place.tx)
-    if type(router.engine_of(mount)).role_of is AuthMethod.role_of:  # type: ignore[attr-defined]
+    method = type(router.engine_of(mount))
+    if method.role_of is AuthMethod.role_of and method.find_role is AuthMethod.find_role:  # type: ignore[attr-defined]
         raise InvalidRequest(f'Mount path "{mount.prefix}" does not support use with role-based quotas')
 
 

@@ -19,6 +19,7 @@ from broker.plugin import (
     Operation,
     Path,
     Secret,
+    View,
 )
 from broker.plugin.services import Lockout
 from broker.plugin.tokenparams import cidrs, within
@@ -92,9 +93,10 @@ class ApproleMethod(AuthMethod):
         if again:
             ctx.schedule(ctx.now + 0.01, again)
 
-    def role_of(self, path: str, data: Mapping[str, Any]) -> str:
+    async def find_role(self, storage: View, path: str, data: Mapping[str, Any]) -> str:
+        """Return the name of the role whose id a login gives: a quota is set by the name, which nobody keeps to himself."""
         role_id = data.get("role_id")
-        return role_id if path == "login" and isinstance(role_id, str) else ""
+        return await store.role_name(storage, role_id) if path == "login" and isinstance(role_id, str) else ""
 
     PATHS = (
         *roles.PATHS,

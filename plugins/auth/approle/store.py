@@ -55,14 +55,18 @@ def new_id(ctx: Context) -> str:
     return str(uuid.UUID(bytes=ctx.random(16), version=4))
 
 
+async def role_name(storage: View, role_id: str) -> str:
+    """Return the name of the role that has an id; empty if none has."""
+    key = await salt_of(storage)
+    found = None if key is None else await storage.load(ROLE_ID + hashed(key, "role", role_id), RoleIdRecord)
+    return "" if found is None else found.name
+
+
 async def role_by_id(storage: View, role_id: str) -> tuple[str, RoleRecord] | None:
     """Return the name and record of the role that has an id."""
-    key = await salt_of(storage)
-    if key is None:
-        return None
-    found = await storage.load(ROLE_ID + hashed(key, "role", role_id), RoleIdRecord)
-    role = None if found is None else await storage.load(ROLE + found.name, RoleRecord)
-    return None if found is None or role is None else (found.name, role)
+    name = await role_name(storage, role_id)
+    role = await storage.load(ROLE + name, RoleRecord) if name else None
+    return None if role is None else (name, role)
 
 
 async def name_role(ctx: Context, name: str, role: RoleRecord, before: RoleRecord | None) -> bool:

@@ -268,6 +268,22 @@ def test_a_raised_limit_acts_at_once_and_a_lowered_one_revokes_nothing(own: Api)
     assert own.ask("GET", "auth/token/lookup-self", token=token).status == 200
 
 
+def test_the_logins_of_an_approle_role_are_counted_by_its_name(own: Api):
+    own.done("POST", "sys/auth/approle", {"type": "approle"})
+    for name in ("app", "web"):
+        role = {"bind_secret_id": False, "token_bound_cidrs": "127.0.0.0/8", "role_id": f"id-{name}"}
+        own.done("POST", f"auth/approle/role/{name}", role)
+    own.done("POST", f"{COUNT}/few", {"max_leases": 1, "path": "auth/approle", "role": "app"})
+    answers = [
+        own.ask("POST", "auth/approle/login", {"role_id": f"id-{name}"}) for name in ("app", "app", "web")
+    ]
+    assert [answer.status for answer in answers] == [200, 429, 200]
+    assert own.data("GET", f"{COUNT}/few")["counter"] == 1
+    own.done("POST", "auth/token/revoke", {"token": answers[0].body["auth"]["client_token"]})
+    assert own.data("GET", f"{COUNT}/few")["counter"] == 0
+    assert own.ask("POST", "auth/approle/login", {"role_id": "id-app"}).status == 200
+
+
 def test_an_inherited_count_is_each_namespaces_own(own: Api):
     own.done("PUT", "sys/namespaces/one", {})
     own.done("PUT", "sys/namespaces/two", {})

@@ -154,7 +154,12 @@ async def test_a_renewal_goes_by_the_role_as_it_is_now(kit, role):
         await renewed()
 
 
-def test_quotas_know_a_login_by_its_role_id(kit):
-    assert kit.engine.role_of("login", {"role_id": "r"}) == "r"
-    assert kit.engine.role_of("login", {"role_id": ["r"]}) == ""
-    assert kit.engine.role_of("role/app", {"role_id": "r"}) == ""
+async def test_quotas_know_a_login_by_the_name_of_its_role(kit):
+    async def found(path, **data):
+        return await kit.engine.find_role(MemoryView(kit.store.transaction()), path, data)
+
+    assert await found("login", role_id="r") == ""  # no role yet
+    await kit.update("role/App", role_id="r")
+    assert await found("login", role_id="r") == "app"
+    assert await found("login", role_id="app") == await found("login", role_id=["r"]) == ""
+    assert await found("login") == await found("role/app", role_id="r") == ""
