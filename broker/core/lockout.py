@@ -3,17 +3,25 @@
 Layout in the tenant's store. ``<name>`` is a keyed hash of the mount's accessor and the alias, ``<source>`` one of where
 the login came from, or ``any``::
 
-    sys/lockout/count/<name>/<source>               FailureEntry
+    sys/lockout/count/<name>/any                    FailureEntry of a name that has logged in before, from anywhere
+    sys/lockout/count/slot/<number>                 FailureEntry of any other, with its name in it
     sys/lockout/locked/<accessor>/<name>/<source>   LockedEntry, while it is locked out
-    sys/due/<time>/lockout-<name>/<source>          when to forget it
+    sys/due/<time>/lockout-<place>                  when to forget it; the place is what stands behind ``count/``
 
 A failure is counted in a transaction of its own, because the request that failed stores nothing. Names that do not exist
 are counted like those that do: whether a name is locked out must not tell that it exists.
+
+Anybody can make names up, and sources too, so what is stored of them is bounded: they share ``SLOTS`` places in a tenant, by a
+keyed hash that nobody can aim with. Two in one place never share a count: the later one takes it over, unless the other is locked
+out, and then goes uncounted. So nobody is locked out for somebody else's failures, and no lock ends early. The price: with
+tens of thousands of failed logins within a quarter of an hour one can have the count of a made-up name begin anew. Names with
+an alias at the mount have places of their own, which no flood reaches; those are as many as have ever logged in.
 
 Source: Vault's ``user_lockout`` stanza and ``user_lockout_config`` of a mount.
 """
 
 import asyncio
+import hashlib
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +30,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from broker.access.identity.store import entity_by_alias
 from broker.access.records import DueEntry
 from broker.access.tokens import due_path
 from broker.core.settings import CoreSettings, LockoutRules
@@ -35,12 +44,16 @@ from broker.storage.transaction import Transaction
 COUNT = "sys/lockout/count/"
 LOCKED = "sys/lockout/locked/"
 KIND = "lockout"
+SLOTS = 65_536
 METHODS = ("userpass", "ldap", "approle")
 """Auth methods whose names are guessed against, and so counted."""
 
 
 class FailureEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Failed logins of one name at one mount. ``until`` (Unix seconds) they count, or lock; ``due`` is when to look again."""
+    """Failed logins of one name at one mount. ``until`` (Unix seconds) they count, or lock; ``due`` is when to look again.
+
+    ``name`` is whose they are, where the place does not say: ``<name>/<source>``.
+    """
 
     accessor: str
     count: int
@@ -48,6 +61,7 @@ class FailureEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     due: float
     v: int = 1
     locked: bool = False
+    name: str = ""
 
 
 class LockedEntry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,9 +85,9 @@ class LockoutService:
             return
         # Read by the request itself: of many guesses sent at once, none that comes too late can be stored.
         tx = _joined(ctx)
-        entry = await tx.load(COUNT + await self._name(tx, ctx.mount, name, source), FailureEntry)
-        if entry is not None and entry.locked and ctx.now < entry.until:
-            raise PermissionDenied
+        for _, entry in await _entries(tx, await self._name(tx, ctx.mount, name, source)):
+            if entry.locked and ctx.now < entry.until:
+                raise PermissionDenied
 
     async def failed(self, ctx: Context, name: str, source: str = "") -> None:
         rules = rules_of(ctx.mount, self._settings)
@@ -92,18 +106,23 @@ class LockoutService:
     ) -> None:
         accessor, now = ctx.mount.accessor, ctx.now
         name = await self._name(tx, ctx.mount, alias, source)
-        entry = await tx.load(COUNT + name, FailureEntry)
+        place = await _place(tx, accessor, alias, name)
+        entry = await tx.load(COUNT + place, FailureEntry)
         live = entry is not None and now < entry.until
         if live and entry is not None and entry.locked:
-            return
-        count = (entry.count if live and entry is not None else 0) + 1
+            return  # he is locked out already, or it is another's place until that one no longer is
+        if entry is not None and entry.locked:
+            tx.delete(f"{LOCKED}{entry.accessor}/{entry.name or place}")
+        mine = entry is not None and (entry.name or place) == name
+        count = (entry.count if live and mine and entry is not None else 0) + 1
         locked = count >= rules.threshold
         until = now + (rules.duration if locked else rules.counter_reset)
         # The time to look at it is entered once, and moved on by the steward: a failure costs one entry, not three.
         due = entry.due if entry is not None else until
         if entry is None:
-            tx.save(due_path(due, KIND, name), DueEntry(KIND, name))
-        tx.save(COUNT + name, FailureEntry(accessor, count, until, due, locked=locked))
+            tx.save(due_path(due, KIND, place), DueEntry(KIND, place))
+        whose = "" if place == name else name
+        tx.save(COUNT + place, FailureEntry(accessor, count, until, due, locked=locked, name=whose))
         if locked:
             tx.save(f"{LOCKED}{accessor}/{name}", LockedEntry(alias, until, source=source))
 
@@ -111,13 +130,33 @@ class LockoutService:
         if rules_of(ctx.mount, self._settings).disabled:
             return
         tx = _joined(ctx)
-        key = await self._name(tx, ctx.mount, name, source)
-        entry = await tx.load(COUNT + key, FailureEntry)
-        if entry is not None:
-            _forget(tx, key, entry)
+        for place, entry in await _entries(tx, await self._name(tx, ctx.mount, name, source)):
+            _forget(tx, place, entry)
 
     async def _name(self, tx: Transaction, mount: Mount, alias: str, source: str) -> str:
         return await name_of(self._tenant, tx, mount.accessor, alias, source)
+
+
+def slot_of(name: str) -> str:
+    """Return the place that a name has a share in."""
+    return f"slot/{int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % SLOTS:04x}"
+
+
+async def _place(tx: Transaction, accessor: str, alias: str, name: str) -> str:
+    """Return where a failure of ``name`` (``<name>/<source>``) is counted."""
+    if name.endswith("/any") and (
+        await tx.load(COUNT + name, FailureEntry) is not None
+        or await entity_by_alias(tx, accessor, alias) is not None
+    ):
+        return name
+    return slot_of(name)
+
+
+async def _entries(tx: Transaction, name: str) -> list[tuple[str, FailureEntry]]:
+    """Return what is counted of ``name`` (``<name>/<source>``), and at which place: its own, or one that it shares."""
+    places = (name, slot_of(name)) if name.endswith("/any") else (slot_of(name),)
+    found = [(place, await tx.load(COUNT + place, FailureEntry)) for place in places]
+    return [(place, entry) for place, entry in found if entry is not None and (entry.name or place) == name]
 
 
 async def name_of(tenant: Tenant, tx: Transaction, accessor: str, alias: str, source: str = "") -> str:
@@ -126,25 +165,24 @@ async def name_of(tenant: Tenant, tx: Transaction, accessor: str, alias: str, so
     return f"{name}/{await tenant.tokens.hash_of(tx, f'lockout from {source}')}" if source else f"{name}/any"
 
 
-async def clear(tx: Transaction, name: str, *, now: float) -> None:
+async def clear(tx: Transaction, place: str, *, now: float) -> None:
     """Forget failures whose time has come; where more were counted since, look again when theirs has."""
-    entry = await tx.load(COUNT + name, FailureEntry)
+    entry = await tx.load(COUNT + place, FailureEntry)
     if entry is None:
         return
     if entry.until <= now:
-        _forget(tx, name, entry)
+        _forget(tx, place, entry)
         return
-    tx.save(COUNT + name, msgspec.structs.replace(entry, due=entry.until))
-    tx.save(due_path(entry.until, KIND, name), DueEntry(KIND, name))
+    tx.save(COUNT + place, msgspec.structs.replace(entry, due=entry.until))
+    tx.save(due_path(entry.until, KIND, place), DueEntry(KIND, place))
 
 
 async def unlock(tenant: Tenant, tx: Transaction, accessor: str, alias: str) -> None:
     """Let an alias log in again, from wherever it was locked out. Unlocking what is not locked is allowed."""
     name = (await name_of(tenant, tx, accessor, alias)).partition("/")[0]
-    for source in await tx.list(f"{COUNT}{name}/"):
-        entry = await tx.load(f"{COUNT}{name}/{source}", FailureEntry)
-        if entry is not None:
-            _forget(tx, f"{name}/{source}", entry)
+    for source in {"any", *await tx.list(f"{LOCKED}{accessor}/{name}/")}:
+        for place, entry in await _entries(tx, f"{name}/{source}"):
+            _forget(tx, place, entry)
 
 
 async def locked(tx: Transaction, accessor: str, *, now: float) -> list[str]:
@@ -158,11 +196,11 @@ async def locked(tx: Transaction, accessor: str, *, now: float) -> list[str]:
     return sorted(found)
 
 
-def _forget(tx: Transaction, name: str, entry: FailureEntry) -> None:
-    tx.delete(COUNT + name)
-    tx.delete(due_path(entry.due, KIND, name))
+def _forget(tx: Transaction, place: str, entry: FailureEntry) -> None:
+    tx.delete(COUNT + place)
+    tx.delete(due_path(entry.due, KIND, place))
     if entry.locked:
-        tx.delete(f"{LOCKED}{entry.accessor}/{name}")
+        tx.delete(f"{LOCKED}{entry.accessor}/{entry.name or place}")
 
 
 SWITCHES = ("BROKER_DISABLE_USER_LOCKOUT", "BAO_DISABLE_USER_LOCKOUT", "VAULT_DISABLE_USER_LOCKOUT")

@@ -14,6 +14,7 @@ from broker.access.tokens import DUE, TokenStore
 from broker.barrier.codec import TenantCodec, new_tenant_secret
 from broker.barrier.keyring import Keyring
 from broker.core import lockout
+from broker.core.entities import entity_of
 from broker.core.lockout import LockoutService
 from broker.core.settings import CoreSettings
 from broker.core.tenants import Tenant
@@ -53,6 +54,12 @@ class Door:
         tx, ctx = await self._begin()
         await self.service.guard(ctx, name, source)
         await self.service.succeeded(ctx, name, source)
+        await tx.commit()
+
+    async def known(self, name):
+        """Have a name be one that has logged in before."""
+        tx, _ = await self._begin()
+        await entity_of(tx, self.tenant.info, self.mount, name, now=self.clock.now)
         await tx.commit()
 
     async def listed(self):
