@@ -1,6 +1,6 @@
 """Listings: which part is asked for, and how the answer looks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from broker.plugin.fields import Field
 class Page:
     """The arguments of a listing; one whose path has parameters derives from it and adds them.
 
-    Pass ``after`` and ``size`` on to ``ctx.storage.list``. Source: Vault's pagination of listings.
+    Pass ``after`` and ``size`` on to ``ctx.storage.list``, or take ``of`` the names. Source: Vault's pagination of listings.
     """
 
     after: Annotated[str, Field("List entries behind this one.")] = ""
@@ -22,6 +22,10 @@ class Page:
     def size(self) -> int | None:
         """How many entries are wanted, ``None`` for all."""
         return self.limit if self.limit and self.limit > 0 else None
+
+    def of(self, names: Iterable[str]) -> list[str]:
+        """Return the wanted part of names that are all at hand, sorted."""
+        return sorted(name for name in names if name > self.after)[: self.size]
 
 
 def listing(found: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,12 @@ def test_a_page_is_everything_unless_its_limit_is_positive(given, size):
     assert binder(Page)({}, given).size == size
 
 
+def test_a_page_of_names_at_hand_is_sorted_and_begins_behind_the_last_one():
+    names = {"c", "a", "d", "b"}
+    assert Page().of(names) == ["a", "b", "c", "d"]
+    assert Page(after="aa", limit=2).of(names) == ["b", "c"]
+
+
 def test_a_page_of_a_path_with_parameters_derives_from_it():
     @dataclass(frozen=True, slots=True, kw_only=True)
     class Below(Page):

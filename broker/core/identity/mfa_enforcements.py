@@ -103,7 +103,7 @@ async def list_all(engine: IdentityBase, ctx: Context, args: Page) -> dict[str, 
     found = {each.name: _shown(each, ctx) for each in (await table_of(ctx.transaction)).enforcements}
     if not found:
         raise NotFound
-    names = [name for name in sorted(found) if name > args.after][: args.size]
+    names = args.of(found)
     return {"keys": names, "key_info": {name: found[name] for name in names}}
 
 

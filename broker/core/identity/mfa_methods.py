@@ -109,7 +109,7 @@ async def list_all(engine: IdentityBase, ctx: Context, args: Page) -> dict[str, 
     found = {method.id: shown(method, ctx) for method in (await table_of(ctx.transaction)).methods}
     if not found:
         raise NotFound
-    names = [name for name in sorted(found) if name > args.after][: args.size]
+    names = args.of(found)
     return {"keys": names, "key_info": {name: found[name] for name in names}}
 
 

@@ -255,8 +255,7 @@ async def delete(engine: IdentityBase, ctx: Context, args: Named) -> None:
 
 
 async def list_keys(engine: IdentityBase, ctx: Context, args: Page) -> dict[str, Any]:
-    names = sorted({*await ctx.storage.list(KEY), DEFAULT})
-    return {"keys": [name for name in names if name > args.after][: args.size]}
+    return {"keys": args.of({*await ctx.storage.list(KEY), DEFAULT})}
 
 
 PATHS = (

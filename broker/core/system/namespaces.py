@@ -15,7 +15,6 @@ from broker.core.birth import prepare_tenant
 from broker.core.ending import end_namespace
 from broker.core.records import MOUNTS, NAMESPACES, MountTable, NamespaceRecord
 from broker.core.system.parts import SystemBase
-from broker.core.system.policies import page
 from broker.core.tenants import new_namespace
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound, PermissionDenied
@@ -155,7 +154,7 @@ async def delete(system: SystemBase, ctx: Context, args: Delete) -> Response | d
 
 
 async def listed(system: SystemBase, ctx: Context, args: Page) -> dict[str, Any]:
-    names = page([f"{name}/" for name in await ctx.transaction.list(NAMESPACES)], args)
+    names = args.of(f"{name}/" for name in await ctx.transaction.list(NAMESPACES))
     return await _listing(ctx, names)
 
 

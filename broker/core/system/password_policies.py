@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from broker.core.passwords import PREFIX, PasswordPolicy, generate, parse
 from broker.core.system.parts import SystemBase
-from broker.core.system.policies import page
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
 from broker.plugin.fields import Field
@@ -37,7 +36,7 @@ async def _stored(ctx: Context, name: str) -> PasswordPolicy:
 
 
 async def listed(system: SystemBase, ctx: Context, args: Page) -> dict[str, Any]:
-    return listing(page(await ctx.transaction.scan(PREFIX), args))
+    return listing(args.of(await ctx.transaction.scan(PREFIX)))
 
 
 async def read(system: SystemBase, ctx: Context, args: Named) -> dict[str, Any]:

@@ -58,24 +58,18 @@ class PatchPolicy:
     cas_required: Annotated[bool | None, Field("Demand cas from now on.")] = None
 
 
-def page(names: list[str], args: Page) -> list[str]:
-    """Return the part of a sorted list that a page asks for."""
-    kept = [name for name in names if name > args.after] if args.after else names
-    return kept[: args.size]
-
-
-async def _names(ctx: Context) -> list[str]:
+async def _names(ctx: Context) -> set[str]:
     stored = await ctx.transaction.scan(POLICY)
-    return sorted({*stored, "root"} if not ctx.namespace.path else {*stored})
+    return {*stored} if ctx.namespace.path else {*stored, "root"}
 
 
 async def list_old(system: SystemBase, ctx: Context, args: Page) -> Response:
-    names = page(await _names(ctx), args)
+    names = args.of(await _names(ctx))
     return Response(data={"keys": names, "policies": names}, mirror=True)
 
 
 async def list_acl(system: SystemBase, ctx: Context, args: Page) -> dict[str, Any]:
-    return {"keys": page(await _names(ctx), args)}
+    return {"keys": args.of(await _names(ctx))}
 
 
 async def _read(ctx: Context, given: str, field: str) -> dict[str, Any]:
