@@ -14,11 +14,11 @@ from broker.access.tokens import TokenStore, base62
 from broker.barrier.codec import TenantCodec
 from broker.core.records import MOUNTS, NAMESPACES, MountTable, NamespaceRecord
 from broker.core.routing import Router
+from broker.core.transact import transact
 from broker.plugin.context import Mount, MountConfig, NamespaceInfo
 from broker.plugin.errors import BrokerError, InsufficientStorage, NotFound, Tampered
 from broker.plugin.secret import Secret
 from broker.plugin.storage import Backend
-from broker.storage.errors import TransactionConflict
 from broker.storage.tenant import TenantStore
 from broker.storage.transaction import Transaction
 
@@ -263,20 +263,17 @@ async def complete_mounts(store: TenantStore) -> None:
 
     A path that an operator has taken meanwhile stays his. A store without room for it serves as it is.
     """
-    while True:
-        tx = await store.begin()
+
+    async def complete(tx: Transaction) -> None:
         table = await tx.load(MOUNTS, MountTable)
         if table is None:
             return  # not born yet
         taken = {mount.prefix for mount in table.mounts}
         missing = tuple(mount for mount in builtin_mounts() if mount.prefix not in taken)
-        if not missing:
-            return
-        tx.save(MOUNTS, MountTable((*table.mounts, *missing)))
-        try:
-            await tx.commit()
-        except TransactionConflict:
-            continue
-        except InsufficientStorage:
-            log.warning("tenant.mounts_incomplete tenant=%s", store.tenant)
-        return
+        if missing:
+            tx.save(MOUNTS, MountTable((*table.mounts, *missing)))
+
+    try:
+        await transact(store, complete)
+    except InsufficientStorage:
+        log.warning("tenant.mounts_incomplete tenant=%s", store.tenant)
