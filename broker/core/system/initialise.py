@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import urandom
-from typing import Any
+from typing import Annotated, Any
 
 from broker.access.tokens import TokenStore
 from broker.barrier.codec import root_codec
@@ -17,12 +17,27 @@ from broker.core.records import SYSTEM_SETTINGS, SystemSettings
 from broker.core.system.parts import Parts
 from broker.plugin.context import Mount
 from broker.plugin.errors import InvalidRequest
+from broker.plugin.fields import Field, Json
 from broker.plugin.seal import SealKind
 from broker.plugin.secret import Secret
 from broker.plugin.storage import ABSENT
 from broker.storage.ports import LocalSignal
 from broker.storage.tenant import TenantStore
 from broker.storage.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class NewShares:
+    """What init and a rekey take about the shares to make; ``share_request`` reads it."""
+
+    secret_shares: Annotated[int, Field("Shares of the new key.")] = 0
+    secret_threshold: Annotated[int, Field("Shares that open.")] = 0
+    secret_groups: Annotated[
+        list[Json] | None, Field('Groups of shares: [{"threshold": 3, "count": 5, "name": "security"}].')
+    ] = None
+    group_threshold: Annotated[int, Field("Groups that open.")] = 0
+    pgp_keys: Annotated[list[str] | None, Field("PGP key per share, base64.")] = None
+    custodian_keys: Annotated[list[str] | None, Field("X25519 key per share, base64.")] = None
 
 
 @dataclass(frozen=True, slots=True)

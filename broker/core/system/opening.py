@@ -4,7 +4,7 @@ Source: Vault's ``sys/init``, ``sys/unseal`` and ``sys/seal`` API documentation.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated
 
@@ -15,12 +15,12 @@ from broker.barrier.records import BarrierRecords
 from broker.barrier.shares import Share
 from broker.barrier.unseal import open_barrier, reset, submit
 from broker.core.system.ceremony import MAX_UNSEAL_BODY, SEAL_KEY, at_root, counted, look
-from broker.core.system.initialise import initialise_store
+from broker.core.system.initialise import NewShares, initialise_store
 from broker.core.system.parts import Parts, SystemBase
 from broker.core.system.status import describe, stored
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotInitialized, TooLarge
-from broker.plugin.fields import Field, Json, Nothing
+from broker.plugin.fields import Field, Nothing
 from broker.plugin.messages import Plain
 from broker.plugin.paths import Operation, Path
 from broker.plugin.seal import SealKind
@@ -28,15 +28,7 @@ from broker.plugin.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
-class Init:
-    secret_shares: Annotated[int, Field("Shares of the unseal key.")] = 0
-    secret_threshold: Annotated[int, Field("Shares that open.")] = 0
-    secret_groups: Annotated[
-        list[Json] | None, Field('Groups of shares: [{"threshold": 3, "count": 5, "name": "security"}].')
-    ] = None
-    group_threshold: Annotated[int, Field("Groups that open.")] = 0
-    pgp_keys: Annotated[list[str] | None, Field("PGP key per share, base64.")] = None
-    custodian_keys: Annotated[list[str] | None, Field("X25519 key per share, base64.")] = None
+class Init(NewShares):
     root_token_pgp_key: Annotated[str, Field("PGP key for the root token, base64.")] = ""
     stored_shares: Annotated[int, Field("Unused here.", deprecated=True)] = 0
     recovery_shares: Annotated[int, Field("Shares of the recovery key, for auto seals.")] = 0
@@ -68,8 +60,7 @@ async def write_init(system: SystemBase, ctx: Context, args: Init) -> Plain:
     if await parts.seal_state.initialized():
         raise AlreadyInitialized
     await _check_empty(parts)
-    wanted = {name: getattr(args, name) for name in Init.__slots__}
-    done = await initialise_store(parts, wanted)
+    done = await initialise_store(parts, asdict(args))
     if parts.seal.kind is SealKind.AUTO:
         parts.seal_state.node.install_root_key(done.root_key.reveal())
     return Plain(done.answer)

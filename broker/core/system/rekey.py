@@ -5,7 +5,7 @@ Source: Vault's ``sys/rekey`` and OpenBao's ``sys/rotate`` API documentation. Be
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from os import urandom
 from typing import Annotated, Any
 
@@ -37,11 +37,11 @@ from broker.core.system.ceremony import (
     put,
     put_back,
 )
-from broker.core.system.initialise import share_request
+from broker.core.system.initialise import NewShares, share_request
 from broker.core.system.parts import Parts, SystemBase
 from broker.plugin.context import Context
 from broker.plugin.errors import Conflict, InvalidRequest
-from broker.plugin.fields import Field, Json, Nothing
+from broker.plugin.fields import Field, Nothing
 from broker.plugin.messages import Plain, Response
 from broker.plugin.paths import Operation, Path
 
@@ -51,15 +51,7 @@ _GUARDED = (SEAL_CONFIG, ROOT_KEY, RECOVERY_CONFIG)
 
 
 @dataclass(frozen=True, slots=True)
-class StartRekey:
-    secret_shares: Annotated[int, Field("Shares of the new key.")] = 0
-    secret_threshold: Annotated[int, Field("Shares that open.")] = 0
-    secret_groups: Annotated[
-        list[Json] | None, Field('Groups of shares: [{"threshold": 3, "count": 5, "name": "security"}].')
-    ] = None
-    group_threshold: Annotated[int, Field("Groups that open.")] = 0
-    pgp_keys: Annotated[list[str] | None, Field("PGP key per share, base64.")] = None
-    custodian_keys: Annotated[list[str] | None, Field("X25519 key per share, base64.")] = None
+class StartRekey(NewShares):
     backup: Annotated[bool, Field("Keep the PGP-encrypted shares in storage.")] = False
     require_verification: Annotated[bool, Field("New shares count only once they were brought back.")] = False
     stored_shares: Annotated[int, Field("Unused here.", deprecated=True)] = 0
@@ -86,12 +78,11 @@ class Way:
         return self._answer(running.status(records, self.door))
 
     async def start(self, system: SystemBase, ctx: Context, args: StartRekey) -> Plain | Response:
-        wanted = {name: getattr(args, name) for name in StartRekey.__slots__}
         records, running = await self._look(system, ctx)
         if running is not None:
             raise self.door.in_progress()
         state = Rekey.start(
-            share_request(wanted, "secret_"),
+            share_request(asdict(args), "secret_"),
             records,
             recovery=self.recovery,
             require_verification=args.require_verification,
