@@ -182,11 +182,15 @@ class NodePage:
             slot = self._remember_slot(tenant)
         return self._words[slot]
 
-    def announce(self, tenant: str) -> None:
-        """Tell every worker that the tenant's store has changed; call it after the change is durable."""
+    def announce(self, tenant: str) -> int:
+        """Tell every worker that the tenant's store has changed; call it after the change is durable.
+
+        Returns the tenant's counter as this call left it.
+        """
         slot = self._slots.get(tenant) or self._remember_slot(tenant)
         with self._lock.hold(_COUNTERS):
             self._words[slot] += 1
+            return self._words[slot]
 
     def bump_all(self) -> None:
         """Announce for every tenant; for when a worker died and may have committed without announcing."""

@@ -20,8 +20,8 @@ class ChangeSignal(Protocol):
     def read(self, tenant: str) -> int:
         """Return the counter. Called at the start of every request: must not block."""
 
-    def announce(self, tenant: str) -> None:
-        """Move the counter: something was committed, or may have been."""
+    def announce(self, tenant: str) -> int:
+        """Move the counter by one and return it: something was committed, or may have been."""
 
 
 class LocalSignal:
@@ -34,6 +34,7 @@ class LocalSignal:
         """Return the number of announcements so far."""
         return self._counts[tenant]
 
-    def announce(self, tenant: str) -> None:
+    def announce(self, tenant: str) -> int:
         """Count one more."""
         self._counts[tenant] += 1
+        return self._counts[tenant]

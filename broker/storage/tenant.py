@@ -12,6 +12,7 @@ from .writer import Writer
 
 CACHE_BYTES = 64 * 1024 * 1024
 MAX_ENTRY_BYTES = 32 * 1024 * 1024
+NOTHING = range(0)
 
 
 class TenantStore:
@@ -68,9 +69,18 @@ class TenantStore:
         entries = self.cache.entries
         return all(entries.get(path) is entry for path, entry in reads.items())
 
-    def announce(self) -> None:
-        """Tell every worker of the node that this tenant's store changed."""
-        self._signal.announce(self.tenant)
+    def announce(self, own: range = NOTHING) -> None:
+        """Tell every worker of the node that this tenant's store changed.
+
+        ``own`` are the revisions of a commit of this worker whose entries are in the cache already. If those are all that is new,
+        the change feed is not read for them.
+        """
+        heard = self.signal_seen
+        signal = self._signal.announce(self.tenant)
+        if not own or heard is None or signal != heard + 1 or self._catching_up.locked():
+            return
+        if self.applied == own.start - 1:
+            self.applied, self.signal_seen = own.stop - 1, signal
 
     async def catch_up(self) -> None:
         """Drop what changed since the last look, and nothing else."""

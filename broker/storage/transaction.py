@@ -233,8 +233,8 @@ class _Landing:
             self._store.restamp(path, value, revision)
         _run(self._after)
 
-    def announce(self) -> None:
-        self._store.announce()
+    def announce(self, own: range) -> None:
+        self._store.announce(own)
 
 
 def _run(callbacks: Callbacks | None) -> None:

@@ -22,14 +22,20 @@ MAX_GROUP = 512
 """Batches folded into one commit; more wait for the next, which bounds the time a commit takes."""
 
 
+NOBODYS = range(0)
+
+
 class Landing(Protocol):
     """Hears of a batch's fate before its submitter does, even if the submitter has gone away."""
 
     def landed(self, revision: int) -> None:
         """The batch is durable. Must not raise and must not block."""
 
-    def announce(self) -> None:
-        """Tell the node that the store changed, or may have; called once for a group, after all have landed."""
+    def announce(self, own: range) -> None:
+        """Tell the node that the store changed, or may have; called once for a group, after all have landed.
+
+        ``own`` are the revisions that the group made; none if that is not known.
+        """
 
 
 @dataclass(slots=True)
@@ -110,18 +116,24 @@ async def _commit(store: Store, taken: _Group) -> None:
     for member, outcome in zip(group, outcomes, strict=True):
         if isinstance(outcome, Committed) and member.landing is not None:
             member.landing.landed(outcome.revision)
-    if any(isinstance(outcome, Committed) for outcome in outcomes):
-        _announce(group)
+    made = [
+        outcome.revision
+        for member, outcome in zip(group, outcomes, strict=True)
+        if isinstance(outcome, Committed) and member.batch.writes
+    ]
+    if made:
+        whole = made[-1] - made[0] == len(made) - 1  # else another's commits may lie between
+        _announce(group, range(made[0], made[-1] + 1) if whole else NOBODYS)
     for member, outcome in zip(group, outcomes, strict=True):
         if not member.future.done():
             member.future.set_result(outcome)
 
 
-def _announce(group: list[_Member]) -> None:
+def _announce(group: list[_Member], own: range = NOBODYS) -> None:
     # One store is one tenant: whoever has a landing speaks for all.
     landing = next((member.landing for member in group if member.landing is not None), None)
     if landing is not None:
-        landing.announce()
+        landing.announce(own)
 
 
 def _fail(group: list[_Member], error: BaseException) -> None:

@@ -241,3 +241,46 @@ def test_older_knowledge_does_not_replace_newer_and_older_news_does_not_drop_it(
     assert cache.entries["a"].revision == 5
     cache.apply({"a": 6})
     assert "a" not in cache.entries
+
+
+@pytest.fixture
+def feed(store, monkeypatch):
+    """The revisions behind which the change feed was read."""
+    asked, changes = [], store.changes
+
+    async def noted(since):
+        asked.append(since)
+        return await changes(since)
+
+    monkeypatch.setattr(store, "changes", noted)
+    return asked
+
+
+async def test_ones_own_commits_are_no_news(tenant, feed):
+    await read(tenant, "a")
+    for value in (b"1", b"2", b"3"):
+        await write(tenant, "a", value)
+        assert await read(tenant, "a") == value
+    assert feed == []
+
+
+async def test_anothers_commit_before_or_after_ones_own_is_news(tenant, worker, feed):
+    other = worker()
+    await read(tenant, "a")
+    await write(other, "a", b"theirs")
+    await write(tenant, "b", b"ours")  # hears of theirs as it begins
+    assert await read(tenant, "a") == b"theirs"
+    transaction = await tenant.begin()
+    transaction.put("b", b"ours again")
+    await write(other, "a", b"between")
+    await transaction.commit()
+    assert await read(tenant, "a") == b"between"
+    assert len(feed) >= 2
+
+
+async def test_a_commit_that_nobody_announced_yet_is_heard_of_when_it_is(tenant, store, signal):
+    assert await read(tenant, "a") is None
+    await store.commit([Batch({"a": tenant.codec.seal("a", b"theirs")}, {})])
+    await write(tenant, "b", b"ours")
+    assert await read(tenant, "a") == b"theirs"
+    assert await read(tenant, "b") == b"ours"

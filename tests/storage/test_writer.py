@@ -132,7 +132,7 @@ class Witness:
     def landed(self, revision):
         self.log.append(("landed", revision))
 
-    def announce(self):
+    def announce(self, own):
         self.log.append("announced")
 
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from broker.plugin.errors import Tampered, Unavailable
 from broker.plugin.storage import Batch, Changes, Names, Outcomes, Store, Stored
@@ -15,6 +15,7 @@ from . import reading, writing
 from .faults import translated
 from .locks import FileLock
 from .schema import connect, verify
+from .threads import Job
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ class SqliteStore(Store):
     ) -> None:
         self.tenant = tenant
         self.file = file
-        self._running: set[asyncio.Future[Any]] = set()
+        self._running: set[asyncio.Future[None]] = set()
         self._lock = FileLock(lock_file)
         self._synchronous = synchronous
         self._migrate = migrate
@@ -88,11 +89,29 @@ class SqliteStore(Store):
         return await self._names(reading.paths, prefix, after, limit)
 
     async def commit(self, batches: Sequence[Batch]) -> Outcomes:
-        # A task of its own: a caller that is cancelled leaves no lock held and no transaction open.
         return await self.commit_next(lambda: batches)
 
     async def commit_next(self, take: Callable[[], Sequence[Batch]]) -> Outcomes:
-        return await asyncio.shield(asyncio.create_task(self._commit(take)))
+        """Run the few statements of a usual group right here and wait for the disk in a thread.
+
+        While the loop is busy a thread waits long for its turn at the interpreter, once per statement; on the
+        loop they take tens of microseconds. A large group, or a lock that another process holds, takes the
+        thread for everything.
+        """
+        async with self._committing:
+            with translated(self.tenant, self.file):
+                # Our own lock, not SQLite's: it wakes the next process at once, where SQLite would poll.
+                if self._writer is None or not self._lock.try_acquire():
+                    return await self._to_the_end(lambda: self._write_apart(take))
+                try:
+                    batches = take()
+                    if _is_large(batches):
+                        return await self._to_the_end(lambda: self._write_durably(batches))
+                    outcomes = self._write(batches)
+                    await self._to_the_end(self._make_durable)
+                finally:
+                    self._lock.unlock()
+                return outcomes
 
     async def changes(self, since: int) -> Changes:
         with translated(self.tenant, self.file):
@@ -170,28 +189,6 @@ class SqliteStore(Store):
             finally:
                 connection.close()
 
-    async def _commit(self, take: Callable[[], Sequence[Batch]]) -> Outcomes:
-        """Run the few statements of a usual group right here and wait for the disk in a thread.
-
-        While the loop is busy a thread waits long for its turn at the interpreter, once per statement; on the
-        loop they take tens of microseconds. A large group, or a lock that another process holds, takes the
-        thread for everything.
-        """
-        async with self._committing:
-            with translated(self.tenant, self.file):
-                # Our own lock, not SQLite's: it wakes the next process at once, where SQLite would poll.
-                if self._writer is None or not self._lock.try_acquire():
-                    return await self._threaded(lambda: self._write_apart(take))
-                try:
-                    batches = take()
-                    if _is_large(batches):
-                        return await self._threaded(lambda: self._write_durably(batches))
-                    outcomes = self._write(batches)
-                    await self._threaded(self._make_durable)
-                finally:
-                    self._lock.unlock()
-                return outcomes
-
     def _write_apart(self, take: Callable[[], Sequence[Batch]]) -> Outcomes:
         """Do it all in this thread, waiting for the lock and the disk. What came in while it waited is taken along."""
         self._lock.acquire()
@@ -244,17 +241,19 @@ class SqliteStore(Store):
         except FileNotFoundError:
             return False
 
-    async def _threaded(self, work: Callable[[], T]) -> T:
-        future = asyncio.get_running_loop().run_in_executor(self._executor(), work)
-        # Busy until the thread is done, even if the caller is cancelled.
-        self._running.add(future)
-        future.add_done_callback(self._done)
-        return await asyncio.shield(future)
+    async def _to_the_end(self, work: Callable[[], T]) -> T:
+        """Work in a thread; a caller that is cancelled keeps its locks until that is done, and hears of it then."""
+        return await self._begun(work).outcome()
 
-    def _done(self, future: "asyncio.Future[Any]") -> None:
-        self._running.discard(future)
-        if not future.cancelled():
-            future.exception()  # Seen: a cancelled caller leaves nobody else to look at it.
+    async def _threaded(self, work: Callable[[], T]) -> T:
+        """Work in a thread; a caller that is cancelled leaves it to itself."""
+        return await asyncio.shield(asyncio.ensure_future(self._begun(work).outcome()))
+
+    def _begun(self, work: Callable[[], T]) -> Job[T]:
+        job = Job(self._executor(), work)
+        self._running.add(job.done)
+        job.done.add_done_callback(self._running.discard)
+        return job
 
 
 def _is_large(batches: Sequence[Batch]) -> bool:
