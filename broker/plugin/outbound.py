@@ -19,6 +19,7 @@ import asyncio
 import contextlib
 import http.client
 import ipaddress
+import json
 import socket
 import ssl
 import threading
@@ -27,6 +28,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from broker.plugin.errors import InvalidRequest, Unavailable
@@ -51,6 +53,14 @@ class Answer:
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+
+    def json_object(self) -> dict[str, Any] | None:
+        """Return the body if it is a JSON object, else ``None``."""
+        try:
+            found = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return found if isinstance(found, dict) else None
 
 
 def fetch(

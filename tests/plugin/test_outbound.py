@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from broker.plugin.errors import InvalidRequest
-from broker.plugin.outbound import OutboundFailed, check_ca, fetch, fetch_aside, is_public, split_url
+from broker.plugin.outbound import Answer, OutboundFailed, check_ca, fetch, fetch_aside, is_public, split_url
 
 OK = b"HTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: 2\r\n\r\n{}"
 CANARY = "hunter2-canary"
@@ -295,3 +295,12 @@ def test_a_strangers_url_leads_nowhere_near_whatever_its_name_resolves_to(monkey
             fetch("GET", f"http://ocsp.example:{port}/", public_only=True)
         assert not seen
         assert fetch("GET", f"http://ocsp.example:{port}/").status == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"5", b"{", b"\xff", b"[" * 100_000])
+def test_a_body_that_is_no_json_object_is_none(body):
+    assert Answer(200, {}, body).json_object() is None
+
+
+def test_a_body_that_is_a_json_object_is_read():
+    assert Answer(200, {}, b'{"a": 1}').json_object() == {"a": 1}

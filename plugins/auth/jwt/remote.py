@@ -10,7 +10,6 @@ Each worker keeps them per mount and configuration, in memory, so that no tenant
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -195,11 +194,8 @@ def json_object(answer: Answer, *, statuses: tuple[int, ...] = (200,)) -> dict[s
     """Read a provider's answer. Raises: InvalidRequest, which tells the status and nothing of the body."""
     if answer.status not in statuses:
         raise InvalidRequest(f"the provider answered {answer.status}")
-    try:
-        found = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+    found = answer.json_object()
+    if found is None:
         raise InvalidRequest("the provider's answer is no JSON object")
     return found
 

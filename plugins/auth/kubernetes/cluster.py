@@ -88,11 +88,8 @@ async def _ask(method: str, config: Config, path: str, bearer: str, body: bytes 
 def _object(answer: Answer) -> Mapping[str, Any]:
     if not 200 <= answer.status <= 206:
         raise _refused(f"status {answer.status}")
-    try:
-        found = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+    found = answer.json_object()
+    if found is None:
         raise _refused("an answer that is no object")
     return found
 
