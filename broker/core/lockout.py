@@ -3,7 +3,7 @@
 Layout in the tenant's store. ``<name>`` is a keyed hash of the mount's accessor and the alias, ``<source>`` one of where
 the login came from, or ``any``::
 
-    sys/lockout/count/<name>/any                    FailureEntry of a name that has logged in before, from anywhere
+    sys/lockout/count/<name>/any                    FailureEntry of a name that somebody has, from anywhere
     sys/lockout/count/slot/<number>                 FailureEntry of any other, with its name in it
     sys/lockout/locked/<accessor>/<name>/<source>   LockedEntry, while it is locked out
     sys/due/<time>/lockout-<place>                  when to forget it; the place is what stands behind ``count/``
@@ -14,8 +14,9 @@ are counted like those that do: whether a name is locked out must not tell that 
 Anybody can make names up, and sources too, so what is stored of them is bounded: they share ``SLOTS`` places in a tenant, by a
 keyed hash that nobody can aim with. Two in one place never share a count: the later one takes it over, unless the other is locked
 out, and then goes uncounted. So nobody is locked out for somebody else's failures, and no lock ends early. The price: with
-tens of thousands of failed logins within a quarter of an hour one can have the count of a made-up name begin anew. Names with
-an alias at the mount have places of their own, which no flood reaches; those are as many as have ever logged in.
+hundreds of thousands of failed logins within a quarter of an hour one can find names that are never locked out, and learn that
+they are nobody's, or have the count of such a name begin anew. A name that somebody has for sure has a place of its own, which no
+flood reaches: it is the method's word (``real``), or it has an alias at the mount. Those are as many as there are people.
 
 Source: Vault's ``user_lockout`` stanza and ``user_lockout_config`` of a mount.
 """
@@ -89,11 +90,11 @@ class LockoutService:
             if entry.locked and ctx.now < entry.until:
                 raise PermissionDenied
 
-    async def failed(self, ctx: Context, name: str, source: str = "") -> None:
+    async def failed(self, ctx: Context, name: str, source: str = "", *, real: bool = False) -> None:
         rules = rules_of(ctx.mount, self._settings)
         while not rules.disabled:
             tx = await self._tenant.store.begin()
-            await self._count(tx, rules, ctx, name, source)
+            await self._count(tx, rules, ctx, name, source, real=real)
             try:
                 await tx.commit()
             except TransactionConflict:
@@ -102,11 +103,11 @@ class LockoutService:
             return
 
     async def _count(
-        self, tx: Transaction, rules: LockoutRules, ctx: Context, alias: str, source: str
+        self, tx: Transaction, rules: LockoutRules, ctx: Context, alias: str, source: str, *, real: bool
     ) -> None:
         accessor, now = ctx.mount.accessor, ctx.now
         name = await self._name(tx, ctx.mount, alias, source)
-        place = await _place(tx, accessor, alias, name)
+        place = await _place(tx, accessor, alias, name, real=real)
         entry = await tx.load(COUNT + place, FailureEntry)
         live = entry is not None and now < entry.until
         if live and entry is not None and entry.locked:
@@ -142,10 +143,11 @@ def slot_of(name: str) -> str:
     return f"slot/{int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % SLOTS:04x}"
 
 
-async def _place(tx: Transaction, accessor: str, alias: str, name: str) -> str:
+async def _place(tx: Transaction, accessor: str, alias: str, name: str, *, real: bool) -> str:
     """Return where a failure of ``name`` (``<name>/<source>``) is counted."""
     if name.endswith("/any") and (
-        await tx.load(COUNT + name, FailureEntry) is not None
+        real
+        or await tx.load(COUNT + name, FailureEntry) is not None
         or await entity_by_alias(tx, accessor, alias) is not None
     ):
         return name

@@ -66,8 +66,11 @@ class Lockout(Protocol):
     async def guard(self, ctx: Context, name: str, source: str = "") -> None:
         """Let a login go on. Raises: PermissionDenied while the name is locked out."""
 
-    async def failed(self, ctx: Context, name: str, source: str = "") -> None:
-        """Count a failure, at once and durably: the request itself is about to fail and stores nothing."""
+    async def failed(self, ctx: Context, name: str, source: str = "", *, real: bool = False) -> None:
+        """Count a failure, at once and durably: the request itself is about to fail and stores nothing.
+
+        ``real``: somebody has this name for sure. What is stored of other names is bounded; who asks sees no difference.
+        """
 
     async def succeeded(self, ctx: Context, name: str, source: str = "") -> None:
         """Forget the failures, in the request's transaction."""

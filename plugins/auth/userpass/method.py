@@ -131,7 +131,7 @@ class UserpassMethod(AuthMethod):
         await self._lockout.guard(ctx, name)
         user = await self._user(ctx, name) if _NAME.fullmatch(name) else None
         if not await self._checked(ctx, name, user, args.password) or user is None:
-            await self._lockout.failed(ctx, name)
+            await self._lockout.failed(ctx, name, real=user is not None)
             raise InvalidRequest(BAD_LOGIN)
         user.tokens.check_source(ctx.connection.remote_address)
         await self._lockout.succeeded(ctx, name)

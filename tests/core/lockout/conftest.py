@@ -37,10 +37,10 @@ class Door:
         tx = await self.tenant.store.begin()
         return tx, SimpleNamespace(mount=self.mount, now=self.clock.now, storage=tx.view("logical/up/"))
 
-    async def fails(self, name, source="", *, times=1):
+    async def fails(self, name, source="", *, times=1, real=False):
         for _ in range(times):
             _, ctx = await self._begin()
-            await self.service.failed(ctx, name, source)
+            await self.service.failed(ctx, name, source, real=real)
 
     async def open(self, name, source=""):
         _, ctx = await self._begin()

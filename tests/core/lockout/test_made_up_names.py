@@ -46,6 +46,19 @@ async def test_a_flood_does_not_reach_the_count_of_somebody_who_has_logged_in_be
     assert not await at.open("ann")
 
 
+async def test_nor_the_count_of_a_name_that_the_method_says_is_somebodys(door, slots):
+    slots(2)
+    at = door()
+    await flood(at, times=5)
+    await at.fails("ann", times=4, real=True)
+    await flood(at)
+    assert await at.open("ann")
+    await at.fails("ann", real=True)
+    assert not await at.open("ann")
+    await at.unlock("ann")
+    assert await at.open("ann")
+
+
 async def test_a_flood_ends_no_lock(door, slots, clock):
     slots(1)
     at = door()

@@ -6,6 +6,7 @@ from broker.plugin import PermissionDenied
 class Noted:
     def __init__(self):
         self.failures = []
+        self.real = set()
         self.successes = []
         self.closed = set()
 
@@ -13,8 +14,9 @@ class Noted:
         if name in self.closed:
             raise PermissionDenied
 
-    async def failed(self, ctx, name, source=""):
+    async def failed(self, ctx, name, source="", *, real=False):
         self.failures.append((name, source))
+        self.real.update([name] if real else [])
 
     async def succeeded(self, ctx, name, source=""):
         self.successes.append((name, source))

@@ -39,6 +39,7 @@ async def test_every_failure_reads_the_same_and_is_counted(kit, lockout):
     answers = {await refusal(kit, name, "wrong") for name in names}
     assert answers == {(InvalidRequest, "invalid username or password")}
     assert [name for name, _ in lockout.failures] == ["ann", "ann", *names[2:]]
+    assert lockout.real == {"ann"}  # the others' counts are bounded
 
 
 async def test_a_name_that_is_locked_out_is_refused_before_any_work(kit, lockout):
