@@ -48,9 +48,8 @@ async def recognise(tenant: Tenant, tx: Transaction, auth: Auth, mount: Mount, c
     if found.disabled:
         raise PermissionDenied
     found = await follow_login(tx, found, mount.accessor, auth.group_aliases)
-    standing = await _standing(tx, found)
     auth.entity_id = found.id
-    auth.identity_policies = standing.policies
+    auth.identity_policies = _policies(found, await memberships(tx, found))
 
 
 async def refresh_groups(tx: Transaction, entity_id: str, mount: Mount, names: Iterable[str]) -> None:
@@ -153,13 +152,16 @@ async def by_identity(tx: Transaction, entry: TokenEntry) -> tuple[str, ...]:
     if not entry.entity_id or entry.no_identity_policies:
         return ()
     found = await store.entity_or_heir(tx, entry.entity_id)
-    return () if found is None else (await _standing(tx, found)).policies
+    return () if found is None else _policies(found, await memberships(tx, found))
 
 
 async def _standing(tx: Transaction, found: EntityRecord) -> Standing:
     groups = await memberships(tx, found)
-    policies = {*found.policies, *groups.policies()} - NEVER_BY_IDENTITY
-    return Standing(tuple(sorted(policies)), person_of(found, groups))
+    return Standing(_policies(found, groups), person_of(found, groups))
+
+
+def _policies(found: EntityRecord, groups: Memberships) -> tuple[str, ...]:
+    return tuple(sorted({*found.policies, *groups.policies()} - NEVER_BY_IDENTITY))
 
 
 def person_of(found: EntityRecord, groups: Memberships) -> Identity:

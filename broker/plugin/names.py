@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from broker.plugin.errors import InvalidRequest
@@ -36,6 +37,12 @@ def canonical_name(name: str, *, allow_root: bool = False) -> str:
 
 def policy_names(names: Iterable[str], *, allow_root: bool = False) -> tuple[str, ...]:
     """Return policy names canonical, each once, sorted; empty ones are left out. Raises: InvalidRequest."""
+    return _policy_names(tuple(names), allow_root)
+
+
+@lru_cache(1024)
+def _policy_names(names: tuple[str, ...], allow_root: bool) -> tuple[str, ...]:
+    # The same few sets come with every login.
     return tuple(sorted({canonical_name(name, allow_root=allow_root) for name in names if name.strip()}))
 
 

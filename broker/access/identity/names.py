@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import quote
 
 from broker.plugin.errors import InvalidRequest
@@ -36,6 +37,7 @@ def name_segment(name: str) -> str:
     return "=" + quote(folded(name), safe="", errors="surrogatepass")
 
 
+@lru_cache(4096)
 def alias_segment(name: str) -> str:
     """Return an alias's name as one storage segment of fixed length: a hash, as callers choose how long it is."""
     return hashlib.sha256(folded(name).encode("utf-8", "surrogatepass")).hexdigest()
