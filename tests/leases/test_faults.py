@@ -29,7 +29,7 @@ def test_a_node_killed_while_revoking_goes_on_when_it_is_back(begin, tmp_path):
     for _ in range(5):
         target.issue(ttl="1h")
     target.mode("hang")
-    node.ok("PUT", "sys/leases/revoke-prefix/target")
+    assert node.call("PUT", "sys/leases/revoke-prefix/target", {"sync": False}).status == 202
     eventually(lambda: len(target.tries()) == 5)
     node.server.kill()
     target.mode("ok")

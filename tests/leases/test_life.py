@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from tests.invariants.node import eventually, together
 from tests.leases.conftest import lookup
 
@@ -28,16 +30,21 @@ def test_a_secret_ends_within_two_seconds_of_its_time(target):
     eventually(lambda: lookup(target.node, body["lease_id"]).status == 400)
 
 
-def test_revoking_with_sync_is_done_when_answered(target):
+@pytest.mark.parametrize("body", [{}, {"sync": True}])
+def test_revoking_is_done_when_answered(target, body):
     lease = target.issue().body["lease_id"]
-    target.node.ok("PUT", "sys/leases/revoke", {"lease_id": lease, "sync": True})
+    assert target.node.call("PUT", "sys/leases/revoke", {"lease_id": lease, **body}).status == 204
     assert target.live() == set()
     assert lookup(target.node, lease).errors == ["invalid lease"]
+    target.issue()
+    assert target.node.call("PUT", f"sys/leases/revoke-prefix/{target.path}", body).status == 204
+    assert target.live() == set()
 
 
 def test_revoking_without_sync_is_done_soon_and_ends_renewals_at_once(target):
     lease = target.issue().body["lease_id"]
-    target.node.ok("PUT", "sys/leases/revoke", {"lease_id": lease})
+    answer = target.node.call("PUT", "sys/leases/revoke", {"lease_id": lease, "sync": False})
+    assert (answer.status, answer.raw) == (202, b"")
     renewed = target.node.call("PUT", "sys/leases/renew", {"lease_id": lease})
     assert renewed.errors == ["lease not found"]
     assert target.emptied()
@@ -70,7 +77,7 @@ def test_a_prefix_is_revoked_and_its_neighbour_is_not(target):
 def test_a_target_that_fails_is_asked_again_until_it_works(target):
     target.mode("fail")
     lease = target.issue().body["lease_id"]
-    target.node.ok("PUT", "sys/leases/revoke", {"lease_id": lease})
+    target.node.call("PUT", "sys/leases/revoke", {"lease_id": lease, "sync": False})
     trouble = eventually(lambda: lookup(target.node, lease).body.get("data", {}).get("revocation"))
     assert trouble["last_error"] == "ValueError"
     assert trouble["attempts"] >= 1

@@ -65,6 +65,18 @@ def test_revoking_a_lease_ends_the_token(role):
     )
 
 
+def test_revoking_in_the_background_says_so(role):
+    lease = f"{AUTH}/${{lease}}"
+    role.run(
+        PUT("sys/leases/revoke", {"lease_id": lease, "sync": False}, 202),
+        PUT("sys/leases/revoke", {"lease_id": "nope", "sync": False}, 202),
+        PUT(f"sys/leases/revoke-prefix/{AUTH}", {"sync": False}, 202),
+        PUT("sys/leases/revoke-prefix/nope", {"sync": "false"}, 202),
+        PUT("sys/leases/revoke", {"lease_id": "", "sync": False}, 400),
+        PUT("sys/leases/revoke-prefix/nope/", {"sync": False}, 400),
+    )
+
+
 def test_revoking_by_the_path_ends_the_token(role):
     role.run(
         PUT(f"sys/leases/revoke/{AUTH}/${{lease}}", {"sync": True}, 204),

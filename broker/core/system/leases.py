@@ -21,7 +21,7 @@ from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound
 from broker.plugin.fields import Field, Json, Nothing
 from broker.plugin.listings import Page, listing
-from broker.plugin.messages import Response
+from broker.plugin.messages import Raw, Response
 from broker.plugin.paths import Operation, Path
 
 MAX_ID = 2048
@@ -44,7 +44,7 @@ class Renewal:
 class Revocation:
     lease_id: Annotated[str, Field("Id of the lease.", max_length=MAX_ID)] = ""
     url_lease_id: Annotated[str, Field("Id of the lease.", max_length=MAX_ID)] = ""
-    sync: Annotated[bool, Field("Wait until it is done.")] = False
+    sync: Annotated[bool, Field("Wait until it is done; if not, the answer is 202.")] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Below(Page):
 @dataclass(frozen=True, slots=True)
 class Prefix:
     prefix: Annotated[str, Field("What the ids begin with, or one id.", max_length=MAX_ID)]
-    sync: Annotated[bool, Field("Wait until it is done.")] = False
+    sync: Annotated[bool, Field("Wait until it is done; if not, the answer is 202.")] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,8 @@ def _shown(lease_id: str, entry: LeaseEntry, now: float) -> dict[str, Any]:
         about["capped_by"] = entry.capped_by
     if entry.attempts:
         about["revocation"] = trouble(entry)
+    if entry.irrevocable:
+        about["revoke_error"] = entry.error  # the peer's name for it
     return about
 
 
@@ -154,32 +156,41 @@ async def renew(system: SystemBase, ctx: Context, args: Renewal) -> Response:
             raise InvalidRequest("lease is not renewable")
         raise InvalidRequest("tokens cannot be renewed through this endpoint")
     assert found.secret is not None
+    if found.secret.irrevocable:
+        raise InvalidRequest("lease is expired and has failed previous revocation attempts")
     leasehold = system.parts.runtime().leasehold
     new = await leasehold.renew(system.parts.tenant(ctx), ctx, found.key, found.secret, args.increment)
     left = int(new.expires_at - ctx.now)
     return Response(lease_id=lease_id, renewable=new.renewable, lease_duration=left)
 
 
-async def revoke(system: SystemBase, ctx: Context, args: Revocation) -> None:
+async def revoke(system: SystemBase, ctx: Context, args: Revocation) -> Response | None:
     lease_id = args.lease_id or args.url_lease_id
     if not lease_id:
         raise InvalidRequest(NO_ID)
     found = await find(system, ctx, lease_id)
     if found is None:
-        return
+        return _revoked(args.sync)
     tenant = system.parts.tenant(ctx)
     if found.token is not None:
         await tenant.tokens.revoke(ctx.transaction, found.hash, now=ctx.now)
-        return
+        return _revoked(args.sync)
     assert found.secret is not None
     if args.sync:
         await system.parts.runtime().leasehold.revoke_now(tenant, [found.key], ctx.now)
     else:
         layout.queue(ctx.transaction, found.key, found.secret, ctx.now, again=True)
+    return _revoked(args.sync)
 
 
-async def revoke_below(system: SystemBase, ctx: Context, args: Prefix) -> None:
+def _revoked(sync: bool) -> Response | None:
+    """Answer a revocation: with nothing, or that it was taken up."""
+    return None if sync else Response(raw=Raw(b"", "application/json", 202))
+
+
+async def revoke_below(system: SystemBase, ctx: Context, args: Prefix) -> Response | None:
     await _revoke_below(system, ctx, args.prefix, sync=args.sync)
+    return _revoked(args.sync)
 
 
 async def force_below(system: SystemBase, ctx: Context, args: Prefix) -> None:
