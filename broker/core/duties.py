@@ -10,6 +10,7 @@ from broker.access.tokens import DUE
 from broker.core import ending, errands, lockout, sweeps
 from broker.core.identity import mfa_methods
 from broker.core.mfa import pending
+from broker.core.pace import Pace
 from broker.core.revoker import Revoker
 from broker.core.routing import storage_prefix
 from broker.core.system.mount_table import erase_data
@@ -23,7 +24,7 @@ from broker.storage.transaction import Transaction
 log = logging.getLogger("broker.steward")
 
 BATCH = 200
-TOGETHER = 40
+TOGETHER = 20
 """Dead tokens that are cleared in one commit."""
 SETTLE_SECONDS = 0.4
 """How long one visit may go on while more is due."""
@@ -73,8 +74,10 @@ class Duties:
         tx = await tenant.store.begin()
         rows = [path for path in await tx.scan(DUE, limit=BATCH) if _when(path) <= now]
         tokens = [path for path in rows if path[17:].startswith("token-")]
+        pace = Pace()
         for at in range(0, len(tokens), TOGETHER):
             await self._clear(tenant, tokens[at : at + TOGETHER])
+            await pace.rest()
         for path in rows:
             if path not in tokens:
                 await self._settle_alone(tenant, path)

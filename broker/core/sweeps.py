@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import re
-import time
 from collections.abc import Callable
 
 import msgspec
 
 from broker.access.records import DueEntry, TokenEntry
 from broker.access.tokens import ID, LEASE, base62, due_path, lease_path
+from broker.core.pace import Pace
 from broker.core.tenants import Tenant
 from broker.leases import layout
 from broker.leases.records import LeaseEntry, Sweep
@@ -22,10 +22,8 @@ log = logging.getLogger("broker.leases")
 KIND = "sweep"
 TIDY = "tidy-leases"
 TIDIED = 200
-STEP = 100
-"""Leases in one transaction: short enough that requests of the same worker do not notice."""
-PAUSE = 0.25
-"""How long to pause after a step, as a part of the time that it took."""
+STEP = 20
+"""Leases in one transaction: a few milliseconds, so that requests of the same worker hardly notice."""
 TOKEN_LEASE = re.compile(r"(.+)/h[0-9a-f]{8}([0-9a-f]{64})(?:\.[0-9A-Za-z]+)?", re.ASCII | re.DOTALL)
 """The lease id of a token: the path that made it, and its storage name."""
 
@@ -120,11 +118,11 @@ class Sweeps:
 
     async def _run(self, tenant: Tenant, name: str) -> None:
         try:
+            pace = Pace()
             while self._may_work():
-                began = time.monotonic()
                 if await self._step(tenant, name):
                     return
-                await asyncio.sleep((time.monotonic() - began) * PAUSE)
+                await pace.rest()
         except (BrokerError, OSError) as error:
             log.warning("lease.sweep_failed error=%s", type(error).__name__)
 

@@ -35,8 +35,8 @@ READERS = 8
 FILL_SECONDS = 1800
 """How long the rest may take, which is mostly making the leases."""
 
-TELL_SECONDS = 10
-"""Between progress lines of a revocation."""
+TELL_SECONDS = 60
+"""Between progress lines of a revocation; each costs the server a listing of all that is left."""
 
 
 @dataclass(frozen=True)
