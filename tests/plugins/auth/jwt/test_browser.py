@@ -83,7 +83,8 @@ def log_in(tool, api, browser, tmp_path, *arguments, deny=False):
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
-        process.wait()
+        with process:  # closes its pipes and waits
+            pass
     return process.returncode, out, err, page
 
 
