@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 BREATH = 0.25
 """How long to pause after a step in any case, as a part of the processor time that it took."""
 
-SHARE = 0.15
+SHARE = 0.1
 """The part of the loop's time that the work may take while requests are served."""
 
 BUSY = 0.3

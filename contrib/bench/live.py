@@ -25,6 +25,9 @@ from contrib.bench.run import machine
 from contrib.bench.servers import BenchFailed, Server, launch, running, unseal
 
 FEW = 20_000
+QUIET_SECONDS = 10
+"""After a load: ours collects its garbage then, once."""
+
 TTL = "24h"
 """No lease ends while it is measured what it costs to have it."""
 
@@ -54,7 +57,7 @@ def processor_seconds(server: Server) -> float:
 def stage(server: Server, login: str, made: int, seconds: int) -> Stage:
     """Measure a server as it is. The logins that are measured add a few leases."""
     logins = measure(server, "approle login", "", seconds, login=login)
-    time.sleep(3)  # what it does after a load is not what it does when idle
+    time.sleep(QUIET_SECONDS)
     before = processor_seconds(server)
     time.sleep(seconds)
     idle = (processor_seconds(server) - before) / seconds
