@@ -81,12 +81,17 @@ def _confidential(ctx: Context) -> bool:
 
 
 async def _check_empty(parts: Parts) -> None:
-    """Refuse a store that holds anything: it is somebody else's, or part of what was lost. Raises: InvalidRequest."""
+    """Refuse a store that holds anything: it is somebody else's, or part of what was lost.
+
+    Raises: InvalidRequest; AlreadyInitialized if another worker was faster by a moment.
+    """
     try:
         found: object = await (await parts.seal_state.root_store()).scan("", limit=1)
     except NotInitialized:
         found = await parts.seal_state.backend.tenants()
     if found:
+        if await parts.seal_state.initialized():
+            raise AlreadyInitialized
         raise InvalidRequest("the storage holds data but no seal; init needs empty storage")
 
 

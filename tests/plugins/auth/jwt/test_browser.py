@@ -14,7 +14,7 @@ import requests
 
 from tests.core.system.conftest import Api
 from tests.fixtures.issuer import IssuerServer, now, signed
-from tests.fixtures.provider import BIN, Browser, begin, environment, running_provider
+from tests.fixtures.provider import BIN, Browser, begin, environment, running_provider, what_came
 from tests.fixtures.servers import free_port
 
 COMMANDS = {"bao": [str(BIN / "bao")], "broker": [sys.executable, "-m", "broker.cli.main"]}
@@ -240,13 +240,16 @@ def test_an_answer_that_the_browser_posts(api, tmp_path, tool, kinds):
         issuer.answers["/token"] = (200, {"id_token": told})
         form = {"state": query["state"], "session_state": "x"}
         form |= {"code": "c0de"} if kinds == "code" else {"id_token": told}
-        page = requests.post(f"http://localhost:{port}/oidc/callback", data=form, timeout=20)
+        page = requests.post(f"http://localhost:{port}/oidc/callback", data=form, timeout=20, stream=True)
+        shown = what_came(page)
+        page.close()
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
-        process.wait()
+        with process:  # closes its pipes and waits
+            pass
         server.stop()
-    assert process.returncode == 0, out + err + page.text
+    assert process.returncode == 0, out + err + shown.decode()
     assert json.loads(out)["auth"]["metadata"] == {"role": "web"}
 
 
