@@ -8,11 +8,10 @@ from .cache import Entry, PlainCache, absent
 from .paths import check_text
 from .ports import ChangeSignal, Codec
 from .transaction import Transaction
-from .writer import Writer
+from .writer import NOBODYS, Writer
 
 CACHE_BYTES = 64 * 1024 * 1024
 MAX_ENTRY_BYTES = 32 * 1024 * 1024
-NOTHING = range(0)
 
 
 class TenantStore:
@@ -69,7 +68,7 @@ class TenantStore:
         entries = self.cache.entries
         return all(entries.get(path) is entry for path, entry in reads.items())
 
-    def announce(self, own: range = NOTHING) -> None:
+    def announce(self, own: range = NOBODYS) -> None:
         """Tell every worker of the node that this tenant's store changed.
 
         ``own`` are the revisions of a commit of this worker whose entries are in the cache already. If those are all that is new,

@@ -23,6 +23,7 @@ MAX_GROUP = 512
 
 
 NOBODYS = range(0)
+"""No revisions of one's own: the change feed tells what is new."""
 
 
 class Landing(Protocol):

@@ -70,7 +70,7 @@ class Deadline:
     def check(self, doing: str) -> None:
         """Raises: BenchFailed if the time is over."""
         if time.monotonic() - self._began > self._seconds:
-            raise BenchFailed(f"not done within {self._seconds:.0f} s (--limit), while {doing}")
+            raise BenchFailed(f"not done within {self._seconds:.0f} s, while {doing}")
 
     def say(self, doing: str) -> None:
         print(f"  {self._name} +{time.monotonic() - self._began:.0f}s: {doing}", file=sys.stderr, flush=True)

@@ -10,35 +10,10 @@ import pytest
 
 from broker.server.connection import HttpConnection
 from broker.server.limits import Limits
-from broker.server.outbox import Outbox
 from broker.server.settings import ListenerConfig
 from broker.server.tls import ContextHolder
 from broker.server.tlstransport import TlsProtocol
-
-
-class Host:
-    """A worker that only counts."""
-
-    draining = False
-    requests = 0
-
-    def __init__(self):
-        self.loop = asyncio.get_running_loop()
-        self.outbox = Outbox(self.loop)
-        self.live = set()
-
-    def opened(self, connection):
-        self.live.add(connection)
-
-    def closed(self, connection):
-        self.live.discard(connection)
-
-    async def asgi(self, scope, receive, send):
-        while scope["method"] == "POST" and (await receive()).get("more_body"):
-            pass
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-        await send({"type": "http.response.body", "body": b"ok"})
-
+from tests.server.host import Host
 
 LIVES = {
     "one request": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",

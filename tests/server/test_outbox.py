@@ -8,26 +8,13 @@ from broker.server.connection import HttpConnection
 from broker.server.limits import Limits
 from broker.server.outbox import LARGE_BYTES, MOST, Outbox
 from broker.server.settings import ListenerConfig
+from tests.server.host import Host
 
 GET = b"GET /%s HTTP/1.1\r\nHost: x\r\n%s\r\n"
 
 
-class Host:
+class Sized(Host):
     """A worker whose application answers with as many bytes as the path says; ``/in-parts/`` streams them."""
-
-    draining = False
-    requests = 0
-
-    def __init__(self):
-        self.loop = asyncio.get_running_loop()
-        self.outbox = Outbox(self.loop)
-        self.connections = set()
-
-    def opened(self, connection):
-        self.connections.add(connection)
-
-    def closed(self, connection):
-        self.connections.discard(connection)
 
     async def asgi(self, scope, receive, send):
         size = int(scope["path"].rpartition("/")[2])
@@ -42,12 +29,12 @@ class Host:
 
 @pytest.fixture
 async def served():
-    host = Host()
+    host = Sized()
     limits = Limits.of(ListenerConfig(tls_disable=True))
     server = await host.loop.create_server(lambda: HttpConnection(host, limits), "127.0.0.1", 0)
     yield host, server.sockets[0].getsockname()[1]
     server.close()
-    for connection in list(host.connections):
+    for connection in list(host.live):
         connection.abort()
     await asyncio.sleep(0)
 
