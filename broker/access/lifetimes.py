@@ -82,7 +82,7 @@ def short_duration(seconds: int) -> str:
 
 def whole_seconds(value: timedelta) -> int:
     """Return a duration in seconds, rounded up: a short life must not become zero, which would mean no end."""
-    return math.ceil(value.total_seconds())
+    return math.ceil(value.total_seconds()) if value else 0
 
 
 def issue_time(now: float) -> str:

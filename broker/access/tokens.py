@@ -40,6 +40,7 @@ SALT = "sys/token/salt"
 DUE = "sys/due/"
 LEASE = "sys/lease/id/"
 LEASES = "sys/token/leases/"
+_encode = msgspec.json.Encoder().encode
 TOKEN_LEASE = b'{"v":1}'
 MAX_DEPTH = 64
 """Ancestors a token may have; deeper chains are refused at creation."""
@@ -48,6 +49,11 @@ MAX_DEPTH = 64
 def due_path(when: float, kind: str, name: str) -> str:
     """Return the time-ordered index path for something due at ``when`` (Unix seconds)."""
     return f"{DUE}{int(when * 1000):016d}/{kind}-{name}"
+
+
+def mark_due(tx: Transaction, when: float, kind: str, name: str) -> None:
+    """Enter something into the time-ordered index: the steward sees to it at ``when`` (Unix seconds)."""
+    tx.mark(due_path(when, kind, name), _encode(DueEntry(kind, name)))
 
 
 def lease_path(name: str, entry: TokenEntry) -> str:
@@ -190,8 +196,8 @@ class TokenStore:
         if entry.parent:
             tx.save(f"{CHILD}{entry.parent}/{name}", DueEntry("child", name))
         if entry.expires_at:
-            tx.save(due_path(entry.expires_at, "token", name), DueEntry("token", name))
-        tx.put(lease_path(name, entry), TOKEN_LEASE)
+            mark_due(tx, entry.expires_at, "token", name)
+        tx.mark(lease_path(name, entry), TOKEN_LEASE)
         return made.token
 
     async def taken(self, tx: Transaction, made: Fresh) -> bool:
@@ -205,7 +211,7 @@ class TokenStore:
             if old.expires_at:
                 tx.delete(due_path(old.expires_at, "token", name))
             if new.expires_at:
-                tx.save(due_path(new.expires_at, "token", name), DueEntry("token", name))
+                mark_due(tx, new.expires_at, "token", name)
 
     async def revoke(self, tx: Transaction, name: str, *, now: float) -> None:
         """Revoke a token and, by descent, everything below it. Revoking what is gone is allowed."""

@@ -27,6 +27,8 @@ LISTING = ("list", "scan")
 
 _encode = msgspec.json.Encoder().encode
 
+_issue_time = lru_cache(64)(lambda second: seconds_text(second) + "Z")
+
 AuditedHeaders = dict[str, bool]
 """Lower-case header name -> whether its values are hashed."""
 
@@ -92,7 +94,7 @@ class RecordEncoder:
             entity_created=auth.entity_created,
             token_type=auth.token_type,
             token_ttl=auth.token_ttl,
-            token_issue_time=seconds_text(auth.token_issue_time) + "Z" if auth.token_issue_time else "",
+            token_issue_time=_issue_time(int(auth.token_issue_time)) if auth.token_issue_time else "",
         )
         return _tolerant(shape)
 

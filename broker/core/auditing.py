@@ -24,7 +24,7 @@ def entry_of(
     connection = request.connection
     return AuditEntry(
         request_id=request.id,
-        operation=request.verb.value,
+        operation=request.verb._value_,  # ``value`` is a property in Python
         path=request.path if path is None else path,
         namespace_id=namespace.id,
         namespace_path=namespace.path,

@@ -17,6 +17,7 @@ from broker.core.tenants import Tenant
 from broker.plugin.context import Context, Mount, NamespaceInfo
 from broker.plugin.errors import InvalidRequest, PermissionDenied
 from broker.plugin.messages import Auth
+from broker.storage.cache import Entry
 from broker.storage.transaction import Transaction
 
 NEVER_BY_IDENTITY = frozenset(("root",))
@@ -32,6 +33,16 @@ class Standing:
 
 
 NOBODY = Standing()
+MAX_RECOGNISED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """Whom a login turned out to be, where nothing had to be written for it, and what that rests on."""
+
+    entity_id: str
+    policies: tuple[str, ...]
+    reads: dict[str, Entry]
 
 
 # A login
@@ -44,12 +55,27 @@ async def recognise(tenant: Tenant, tx: Transaction, auth: Auth, mount: Mount, c
     """
     if not auth.alias:
         return
+    key = (
+        mount.accessor,
+        auth.alias,
+        frozenset(auth.alias_metadata.items()),
+        tuple(auth.group_aliases),
+    )
+    known = tenant.recognised.get(key)
+    if known is not None and not tx.writes_below(store.BASE) and tx.rely_on(known.reads):
+        auth.entity_id, auth.identity_policies = known.entity_id, known.policies
+        return
     found = await entity_of(tx, tenant.info, mount, auth.alias, metadata=auth.alias_metadata, now=context.now)
     if found.disabled:
         raise PermissionDenied
     found = await follow_login(tx, found, mount.accessor, auth.group_aliases)
     auth.entity_id = found.id
     auth.identity_policies = _policies(found, await memberships(tx, found))
+    if not tx.writes_below(store.BASE):
+        reads = {path: entry for path, entry in tx.observed().items() if path.startswith(store.BASE)}
+        if len(tenant.recognised) >= MAX_RECOGNISED:
+            tenant.recognised.clear()
+        tenant.recognised[key] = Recognised(found.id, auth.identity_policies, reads)
 
 
 async def refresh_groups(tx: Transaction, entity_id: str, mount: Mount, names: Iterable[str]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from broker.storage.transaction import Transaction
 
 if TYPE_CHECKING:
     from broker.core.admission import Session
+    from broker.core.entities import Recognised
     from broker.core.quotas.quotas import Quotas
     from broker.core.tokenview import Told
 
@@ -42,6 +43,8 @@ class Tenant:
     router: Router | None = None
     sessions: "dict[str, Session]" = field(default_factory=dict, repr=False)
     """What was worked out about tokens of this tenant, by token; each checked against its reads before use."""
+    recognised: "dict[Hashable, Recognised]" = field(default_factory=dict, repr=False)
+    """Whom logins turned out to be, by what their method says of them; each checked against its reads before use."""
     told: "dict[str, Told]" = field(default_factory=dict, repr=False)
     """What tokens were told of themselves lately, by the name they are stored under."""
     quotas: "Quotas | None" = None
@@ -54,6 +57,7 @@ class Tenant:
     def forget_callers(self) -> None:
         """Drop what was worked out about tokens."""
         self.sessions.clear()
+        self.recognised.clear()
         self.told.clear()
 
 

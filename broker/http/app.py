@@ -70,6 +70,8 @@ WITH_BODY = frozenset((Verb.UPDATE, Verb.PATCH))
 Headers = Sequence[tuple[bytes, bytes]]
 Scope = Mapping[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+WholeAnswer = Callable[[int, Headers, bytes], Awaitable[None] | None]
+"""Our server's ``send`` has it as ``answer``: status, headers without the length, and body in one step."""
 
 NO_STORE = (b"cache-control", b"no-store")
 JSON_HEADERS: Headers = ((b"content-type", b"application/json"), NO_STORE)
@@ -166,10 +168,14 @@ class Edge:
         if chunks is not None:
             await _stream(status, headers, chunks, receive, send)
             return
-        if body:
-            headers = [*headers, (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        whole: WholeAnswer | None = getattr(send, "answer", None)
+        if whole is None:
+            if body:
+                headers = [*headers, (b"content-length", b"%d" % len(body))]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+        elif (pending := whole(status, headers, body)) is not None:
+            await pending
 
     async def _cors(self, scope: Scope) -> Cors | None:
         """Return the stored rules for a request that a page of some origin sends."""
@@ -269,7 +275,7 @@ def _preflight(cors: Cors, scope: Scope) -> tuple[int, Headers, bytes]:
 
 def _error_headers(request_id: str) -> Headers:
     """Name the request, so that whoever was refused can ask why (``sys/policies/explain``)."""
-    return (*JSON_HEADERS, (b"x-request-id", request_id.encode()))
+    return [*JSON_HEADERS, (b"x-request-id", request_id.encode())]
 
 
 def _answer(request_id: str, response: Response) -> tuple[int, Headers, bytes]:

@@ -4,6 +4,7 @@ Nothing here decides who may do what; what could be read in two ways is refused.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 from broker.plugin.context import Connection
@@ -121,10 +122,17 @@ def wrap_seconds(text: str) -> float:
 
 def connection_of(scope: Mapping[str, Any], forwarded: str | None) -> Connection:
     """The peer as the socket has it; ``forwarded`` is the client's address as a listed proxy gives it."""
-    client = scope.get("client") or ("", 0)
-    tls = (scope.get("extensions") or {}).get("tls")
-    chain = tuple(tls.get("client_cert_chain_der", ())) if tls else ()
-    return Connection(forwarded or client[0], client[1] or 0, scope.get("scheme", "http"), chain)
+    address, port = scope.get("client") or ("", 0)
+    extensions = scope.get("extensions")
+    tls = extensions.get("tls") if extensions else None
+    scheme = scope.get("scheme", "http")
+    if not tls:
+        return _plain_connection(forwarded or address, port or 0, scheme)
+    return Connection(forwarded or address, port or 0, scheme, tuple(tls.get("client_cert_chain_der", ())))
+
+
+_plain_connection = lru_cache(4096)(Connection)
+"""One object for all requests of a connection."""
 
 
 def from_query(verb: Verb, query: dict[str, str | list[str]]) -> tuple[Verb, dict[str, Any]]:

@@ -149,10 +149,10 @@ class TokenSettings(msgspec.Struct, frozen=True, omit_defaults=True):
         policies = (*self.policies, *more.pop("policies", ()))
         return Auth(
             policies=policies,
-            ttl=timedelta(seconds=self.ttl),
-            max_ttl=timedelta(seconds=self.max_ttl),
-            explicit_max_ttl=timedelta(seconds=self.explicit_max_ttl),
-            period=timedelta(seconds=self.period),
+            ttl=_span(self.ttl),
+            max_ttl=_span(self.max_ttl),
+            explicit_max_ttl=_span(self.explicit_max_ttl),
+            period=_span(self.period),
             num_uses=self.num_uses,
             token_type=self.type,
             no_default_policy=self.no_default_policy,
@@ -160,6 +160,9 @@ class TokenSettings(msgspec.Struct, frozen=True, omit_defaults=True):
             strictly_bind_ip=self.strictly_bind_ip,
             **more,
         )
+
+
+_span = lru_cache(1024)(lambda number: timedelta(seconds=number))
 
 
 def cidrs(texts: Iterable[str]) -> tuple[str, ...]:

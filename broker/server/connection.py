@@ -234,7 +234,7 @@ class HttpConnection(asyncio.Protocol):
         if not self._lingering and self._transport is not None:
             self._host.requests += 1
             try:
-                await self._host.asgi(exchange.scope, exchange.receive, exchange.send)
+                await self._host.asgi(exchange.scope, exchange.receive, exchange)
             except Exception:
                 log.exception("unhandled error in the application")
         if self._transport is None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable, Sequence
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ _STATUS_LINES = {
     status: f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
     for status in (int(s) for s in HTTPStatus)
 }
+_WITHOUT_BODY = frozenset((204, 304))
 _READ_AHEAD_LIMIT = 256 * 1024  # bytes of body held for an application that does not ask for them
 
 
@@ -45,7 +47,7 @@ _date = _Clock()
 
 
 class Exchange:
-    """The ASGI ``receive`` and ``send`` of one request.
+    """The ASGI ``receive`` of one request and, called, its ``send``.
 
     Body bytes wait here until the application asks; beyond 256 KiB the connection stops reading, so a body is
     never buffered ahead of the application's own limit.
@@ -156,7 +158,36 @@ class Exchange:
         self._connection.resume_body()
         return {"type": "http.request", "body": body, "more_body": not self.complete}
 
-    async def send(self, message: Message) -> None:
+    def answer(
+        self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
+    ) -> Awaitable[None] | None:
+        """Take a whole answer in one step; its length is not among the headers. The same as two messages of ASGI.
+
+        Returns what to wait for, if the client reads too slowly. Headers in a tuple are rendered once and kept.
+        """
+        if self._gone:
+            return None
+        if self.started:
+            raise RuntimeError("the answer was started twice")
+        connection, scope = self._connection, self.scope
+        parts = [_kept_head(status, headers) if type(headers) is tuple else _head(status, headers)]
+        bare = status in _WITHOUT_BODY
+        if not bare:
+            parts.append(b"content-length: %d\r\n" % len(body))
+        parts.append(_date.line())
+        if not connection.may_keep_alive(self):
+            self.keep_alive = False
+            parts.append(b"connection: close\r\n")
+        elif scope["http_version"] == "1.0":
+            parts.append(b"connection: keep-alive\r\n")
+        parts.append(b"\r\n")
+        if not bare and scope["method"] != "HEAD":
+            parts.append(body)
+        self.started = self.answered = True
+        connection.write(b"".join(parts), last=True)
+        return connection.drain() if connection.write_paused and not self._gone else None
+
+    async def __call__(self, message: Message) -> None:
         """Take a part of the answer. Once the client is gone, parts are dropped without a word."""
         if self._gone:
             return
@@ -173,7 +204,7 @@ class Exchange:
                 await self._connection.drain()
 
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self._omit_body = self.scope["method"] == "HEAD" or status in (204, 304)
+        self._omit_body = self.scope["method"] == "HEAD" or status in _WITHOUT_BODY
         named = {name.lower() for name, _value in headers}
         extra = [] if b"date" in named else [_date.line()]
         self._chunked = False
@@ -207,13 +238,21 @@ class Exchange:
             self._connection.write(parts[0] if len(parts) == 1 else b"".join(parts), last=not more)
 
 
-def _render_head(status: int, headers: Headers, extra: list[bytes]) -> bytes:
+def _head(status: int, headers: Headers) -> bytes:
+    """Return the status line and the headers, each with its line break. Raises: ValueError for a break inside one."""
     lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} Status\r\n".encode()]
     for name, value in headers:
         if b"\n" in value or b"\r" in value or b"\n" in name or b"\r" in name:
             raise ValueError("a response header contains a line break")
         lines += (name, b": ", value, b"\r\n")
-    return b"".join((*lines, *extra, b"\r\n"))
+    return b"".join(lines)
+
+
+_kept_head = lru_cache(256)(_head)
+
+
+def _render_head(status: int, headers: Headers, extra: list[bytes]) -> bytes:
+    return b"".join((_head(status, headers), *extra, b"\r\n"))
 
 
 def plain_answer(status: int, message: str) -> bytes:

@@ -36,7 +36,7 @@ class Transaction:
     empty again.
     """
 
-    __slots__ = ("_after", "_base", "_entries", "_reads", "_signal", "_store", "_writes")
+    __slots__ = ("_after", "_base", "_entries", "_marks", "_reads", "_signal", "_store", "_writes")
 
     def __init__(self, store: "TenantStore") -> None:
         self._store = store
@@ -45,6 +45,7 @@ class Transaction:
         self._base = store.applied
         self._reads: dict[str, Entry] = {}
         self._writes: dict[str, bytes | None] = {}
+        self._marks: set[str] = set()
         self._after: Callbacks | None = None
 
     def __repr__(self) -> str:
@@ -102,6 +103,11 @@ class Transaction:
             raise TooLarge(f"the entry is larger than the limit of {self._store.max_entry_bytes} bytes")
         self._writes[check_path(path)] = value
 
+    def mark(self, path: str, value: bytes) -> None:
+        """As ``put``, for what nobody is going to read soon: it does not take the place of something else in the cache."""
+        self.put(path, value)
+        self._marks.add(path)
+
     def save(self, path: str, record: msgspec.Struct) -> None:
         """Write a record when the transaction commits. Raises: as ``put``."""
         self.put(path, _encode(record))
@@ -131,6 +137,10 @@ class Transaction:
     def dirty(self) -> bool:
         """Whether there is anything to commit."""
         return bool(self._writes)
+
+    def writes_below(self, prefix: str) -> bool:
+        """Whether anything below ``prefix`` is to be committed."""
+        return any(path.startswith(prefix) for path in self._writes)
 
     def observed(self) -> dict[str, Entry]:
         """Return what was read so far, for ``rely_on`` in a later transaction."""
@@ -175,7 +185,7 @@ class Transaction:
             {path: None if value is None else seal(path, value) for path, value in self._writes.items()},
             {path: entry.revision for path, entry in self._reads.items()},
         )
-        landing = _Landing(store, self._writes, self._after)
+        landing = _Landing(store, self._writes, self._marks, self._after)
         outcome = await store.writer.submit(store.store, batch, landing)
         if isinstance(outcome, Rejected):
             for path in outcome.paths:
@@ -205,6 +215,7 @@ class Transaction:
         """Forget what was read and written and who wanted to be called."""
         self._reads = {}
         self._writes = {}
+        self._marks = set()
         self._after = None
 
     async def reset(self) -> None:
@@ -219,18 +230,27 @@ class Transaction:
 class _Landing:
     """What happens the moment a batch is durable: cache, callbacks, announcement."""
 
-    __slots__ = ("_after", "_store", "_writes")
+    __slots__ = ("_after", "_marks", "_store", "_writes")
 
     def __init__(
-        self, store: "TenantStore", writes: dict[str, bytes | None], after: Callbacks | None
+        self,
+        store: "TenantStore",
+        writes: dict[str, bytes | None],
+        marks: set[str],
+        after: Callbacks | None,
     ) -> None:
         self._store = store
         self._writes = writes
+        self._marks = marks
         self._after = after
 
     def landed(self, revision: int) -> None:
+        store, marks = self._store, self._marks
         for path, value in self._writes.items():
-            self._store.restamp(path, value, revision)
+            if path in marks:
+                store.cache.drop(path)
+            else:
+                store.restamp(path, value, revision)
         _run(self._after)
 
     def announce(self, own: range) -> None:

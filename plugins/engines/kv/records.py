@@ -6,6 +6,7 @@ secrets ``a`` and ``a/1`` cannot meet there.
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -87,8 +88,11 @@ def timestamp(seconds: float) -> str:
     """
     if seconds == 0.0:
         return ""
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:26]
-    return text.rstrip("0").rstrip(".") + "Z"
+    whole, fraction = divmod(round(seconds * 1e6), 1_000_000)
+    return f"{_second(whole)}.{fraction:06d}".rstrip("0").rstrip(".") + "Z"
+
+
+_second = lru_cache(256)(lambda second: datetime.fromtimestamp(second, UTC).isoformat()[:19])
 
 
 def duration(seconds: int) -> str:
