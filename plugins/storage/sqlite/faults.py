@@ -1,4 +1,7 @@
-"""SQLite's and the system's errors in our words. They name the tenant, never a path below it or a value."""
+"""SQLite's and the system's errors in our words. They name the tenant, never a path below it or a value.
+
+Damage may also show only when JSON from the file is read, as that of the change feed.
+"""
 
 import errno
 import logging
@@ -7,6 +10,8 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import msgspec
 
 from broker.plugin.errors import BrokerError, InsufficientStorage, Tampered, Unavailable
 
@@ -22,6 +27,8 @@ def translated(tenant: str, file: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _translate(error, tenant, file) from error
+    except msgspec.DecodeError as error:
+        raise _damaged(tenant) from error
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise _full(tenant) from error
@@ -32,11 +39,15 @@ def _translate(error: sqlite3.Error, tenant: str, file: Path) -> BrokerError:
     code = getattr(error, "sqlite_errorcode", 0)
     primary = code & 0xFF
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error):
-        log.error("storage_corrupt", extra={"tenant": tenant, "sqlite_errorcode": code})
-        return Tampered(f"the store of tenant {tenant} is damaged")
+        return _damaged(tenant, code)
     if primary == sqlite3.SQLITE_FULL or (primary == sqlite3.SQLITE_IOERR and _is_full(file)):
         return _full(tenant)
     return _unavailable(tenant, getattr(error, "sqlite_errorname", type(error).__name__))
+
+
+def _damaged(tenant: str, code: int = 0) -> Tampered:
+    log.error("storage_corrupt", extra={"tenant": tenant, "sqlite_errorcode": code})
+    return Tampered(f"the store of tenant {tenant} is damaged")
 
 
 def _full(tenant: str) -> InsufficientStorage:

@@ -9,9 +9,9 @@ from .schema import connect
 
 
 def inspect(file: Path) -> dict[str, Any]:
-    """Describe a store's file without changing it; it may be in use.
+    """Describe a store's file without changing it; it may be in use. ``changes`` counts the commits that the feed holds.
 
-    Example: ``{"format": "1", "tenant": "root", "revision": 7, "entries": 3, "value_bytes": 412, "changes": 7,
+    Example: ``{"format": "2", "tenant": "root", "revision": 7, "entries": 3, "value_bytes": 412, "changes": 5,
     "file_bytes": 24576, "sound": True, "schema": "CREATE TABLE ..."}``. Raises: sqlite3.Error.
     """
     # Here and not above: it takes a tenth of a second that no server start should pay for.

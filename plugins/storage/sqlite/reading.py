@@ -2,12 +2,22 @@
 
 import sqlite3
 
+import msgspec
+
 from broker.plugin.storage import Changes
 
 AFTER_SLASH = "0"  # The character behind "/": PREFIX/ .. PREFIX0 are all the paths below PREFIX.
 
 _FROM = "SELECT path FROM entries WHERE path >= ? ORDER BY path"
 _FROM_TO = "SELECT path FROM entries WHERE path >= ? AND path < ? ORDER BY path"
+
+# The rows behind ?1, before them the one of ?1 itself, if there is one, and in any case the last. Only what is behind
+# ?1 is read: a commit's paths take pages of their own.
+_FEED = """
+SELECT revision, CASE WHEN revision > ?1 THEN paths END FROM changes
+WHERE revision >= min(?1, (SELECT max(revision) FROM changes)) ORDER BY revision
+"""
+_PAIRS = msgspec.json.Decoder(list[tuple[int, str]])
 
 
 def children(connection: sqlite3.Connection, prefix: str, after: str, limit: int | None) -> list[str]:
@@ -47,25 +57,27 @@ def last_revision(connection: sqlite3.Connection) -> int:
 
 
 def changes(connection: sqlite3.Connection, since: int) -> Changes:
-    """Read the feed behind ``since`` in one consistent look."""
-    connection.execute("BEGIN")
-    try:
-        low, high = connection.execute(
-            "SELECT (SELECT min(revision) FROM changes), (SELECT max(revision) FROM changes)"
-        ).fetchone()
-        if high is None:
-            return Changes(0, {} if since == 0 else None)
-        if since == high:
-            return Changes(high, {})
-        if since > high or since < low - 1:
-            # From a future that a restored snapshot does not know, or from before the feed begins.
-            return Changes(high, None)
-        rows = connection.execute(
-            "SELECT path, revision FROM changes WHERE revision > ? ORDER BY revision", (since,)
-        )
-        return Changes(high, dict(rows.fetchall()))
-    finally:
-        connection.execute("COMMIT")
+    """Read the feed behind ``since``, in one consistent look as it is one statement.
+
+    Raises: msgspec.DecodeError if the feed is damaged.
+    """
+    rows = connection.execute(_FEED, (since,)).fetchall()
+    if not rows:
+        return Changes(0, {} if since == 0 else None)
+    high = rows[-1][0]
+    if since == high:
+        return Changes(high, {})
+    if since > high:
+        return Changes(high, None)  # from a future that a restored snapshot does not know
+    if rows[0][0] == since:
+        del rows[0]
+    first = _PAIRS.decode(rows[0][1])
+    if not first or first[0][0] > since + 1:
+        return Changes(high, None)  # from before the feed begins
+    commits = (first, *(_PAIRS.decode(text) for _, text in rows[1:]))
+    return Changes(
+        high, {path: revision for pairs in commits for revision, path in pairs if revision > since}
+    )
 
 
 def _rows(connection: sqlite3.Connection, prefix: str, start: str) -> sqlite3.Cursor:

@@ -1,7 +1,9 @@
 """The shape of a tenant's file, its format version, and the steps from older formats to this one.
 
 ``entries``  every path with its sealed value and the revision that wrote it, in path order.
-``changes``  the bounded change feed: which revision touched which path. Its last row is the store's revision.
+``changes``  the bounded change feed: one row per commit, which is one revision or several that follow each other.
+             ``revision`` is the last of them, and that of the last row is the store's; ``paths`` is a JSON list of
+             ``[revision, path]``, in order: which revision touched which path.
 ``header``   ``format`` (a number) and ``tenant``.
 """
 
@@ -11,17 +13,32 @@ from pathlib import Path
 
 from broker.plugin.errors import ConfigError, Tampered
 
-FORMAT = 1
+FORMAT = 2
 """The format this version writes. A number is never used again for another shape."""
 
 CREATE = """
 CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE entries (path TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE changes (revision INTEGER, path TEXT, PRIMARY KEY (revision, path)) STRICT, WITHOUT ROWID;
+CREATE TABLE changes (revision INTEGER PRIMARY KEY, paths TEXT NOT NULL) STRICT;
 """
 
+PAGE_BYTES = 4096
+"""Of a new file. Small pages, for a commit writes every page it touches twice: to the log and later to the file."""
+
+
+def _feed_by_commit(connection: sqlite3.Connection) -> None:
+    """Format 1 had a row for each revision and path. Each old revision becomes a commit of its own."""
+    connection.execute("ALTER TABLE changes RENAME TO changes_1")
+    connection.execute("CREATE TABLE changes (revision INTEGER PRIMARY KEY, paths TEXT NOT NULL) STRICT")
+    connection.execute(
+        "INSERT INTO changes SELECT revision, json_group_array(json_array(revision, path))"
+        " FROM changes_1 GROUP BY revision ORDER BY revision"
+    )
+    connection.execute("DROP TABLE changes_1")
+
+
 Step = Callable[[sqlite3.Connection], None]
-MIGRATIONS: Mapping[int, Step] = {}
+MIGRATIONS: Mapping[int, Step] = {1: _feed_by_commit}
 """From a format to the next one; each step runs in the one transaction that also moves the number."""
 
 BUSY_SECONDS = 10.0
@@ -56,7 +73,7 @@ def create(file: Path, tenant: str) -> None:
     """Lay out an empty store in an existing empty file, complete on return."""
     connection = sqlite3.connect(file, isolation_level=None)
     try:
-        connection.execute("PRAGMA page_size=8192")
+        connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.executescript(f"BEGIN; {CREATE} COMMIT;")
         rows = [("format", str(FORMAT)), ("tenant", tenant)]

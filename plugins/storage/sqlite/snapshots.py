@@ -59,10 +59,15 @@ async def receive(file: Path, chunks: AsyncIterator[bytes], blocking: Blocking) 
 
 
 def check(image: Path, tenant: str) -> None:
-    """Make sure that an image is a sound store of this tenant. Raises: InvalidRequest, ConfigError, Tampered."""
+    """Make sure that an image is a sound store of this tenant, and of our format: an older image is brought up to date.
+
+    Raises: InvalidRequest, ConfigError, Tampered.
+    """
     with closing(connect(image)) as connection:
         verify(connection, tenant, migrate=True)
         (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+        # Only the image itself is moved into place, so what a migration wrote must not stay in its log.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     if verdict != "ok":
         raise InvalidRequest("the snapshot's image is damaged")
 

@@ -28,7 +28,9 @@ LARGE_BYTES = 256 * 1024
 LARGE_ROWS = 1000
 """A group above either is written from a thread."""
 
-AUTOCHECKPOINT_PAGES = 1000
+AUTOCHECKPOINT_BYTES = 8 * 1024 * 1024
+"""How long the log grows before it is folded into the file, whatever the size of the file's pages."""
+
 LOG_KEEP_BYTES = 64 * 1024 * 1024
 
 
@@ -206,7 +208,8 @@ class SqliteStore(Store):
         """Apply the batches in a transaction, which stays open unless this raises."""
         if self._writer is None:
             self._writer = self._open()
-            self._writer.execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_PAGES}")
+            (page_bytes,) = self._writer.execute("PRAGMA page_size").fetchone()
+            self._writer.execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_BYTES // page_bytes}")
             self._writer.execute(f"PRAGMA journal_size_limit={LOG_KEEP_BYTES}")
             self._writer_inode = os.stat(self.file).st_ino
         elif not self._is_current():

@@ -4,52 +4,52 @@ Each statement costs a turn at the interpreter's lock while the event loop is bu
 by one statement, judged in Python, and the outcome is written by a handful.
 """
 
-import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+
+import msgspec
 
 from broker.plugin.errors import InvalidRequest
 from broker.plugin.storage import ABSENT, Batch, Committed, Outcomes, Rejected
-
-from .reading import last_revision
 
 FEED_REVISIONS = 4096
 """How many revisions the change feed reaches back at least."""
 
 _CHUNK = 64
+# The store's revision, and those of the paths asked for. A join, as an IN would sort the paths first.
 _LOOK = """
-SELECT json_group_array(json_array(path, revision)) FROM entries WHERE path IN (SELECT value FROM json_each(?))
+SELECT (SELECT max(revision) FROM changes), json_group_object(entry.path, entry.revision)
+FROM json_each(?) AS asked CROSS JOIN entries AS entry ON entry.path = asked.value
 """
+_UPSERT = " ON CONFLICT (path) DO UPDATE SET value = excluded.value, revision = excluded.revision"
 _DELETE = "DELETE FROM entries WHERE path IN (SELECT value FROM json_each(?))"
-_FEED = """
-INSERT INTO changes (revision, path)
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)
-"""
+_FEED = "INSERT INTO changes (revision, paths) VALUES (?, ?)"
 _PRUNE = "DELETE FROM changes WHERE revision <= ?"
+_ENCODER = msgspec.json.Encoder()
+_REVISIONS = msgspec.json.Decoder(dict[str, int])
 
 
 class Group:
     """Judges batches one after the other, each seeing what those before it would leave behind."""
 
-    def __init__(self, revision: int, present: Mapping[str, int]) -> None:
+    def __init__(self, revision: int, present: dict[str, int]) -> None:
         self.revision = revision
         self.writes: dict[str, tuple[bytes | None, int]] = {}
         self.feed: list[tuple[int, str]] = []
-        self._revisions = dict(present)
+        self._revisions = present
 
     def judge(self, batch: Batch) -> Committed | Rejected:
         """Accept a batch and remember its writes, or name the paths that stand against it."""
-        moved = tuple(
-            path for path, expected in batch.expects.items() if self._revisions.get(path, ABSENT) != expected
-        )
+        now = self._revisions
+        moved = [path for path, expected in batch.expects.items() if now.get(path, ABSENT) != expected]
         if moved:
-            return Rejected(moved)
+            return Rejected(tuple(moved))
         if not batch.writes:
             return Committed(self.revision)
         self.revision += 1
         for path, value in batch.writes.items():
             self.writes[path] = (value, self.revision)
-            self._revisions[path] = ABSENT if value is None else self.revision
+            now[path] = ABSENT if value is None else self.revision
             self.feed.append((self.revision, path))
         return Committed(self.revision)
 
@@ -59,9 +59,8 @@ def apply(connection: sqlite3.Connection, batches: Sequence[Batch]) -> Outcomes:
     for batch in batches:
         for path in batch.writes:
             _check(path)
-    start = last_revision(connection)
-    expected = {path for batch in batches for path in batch.expects}
-    group = Group(start, _present(connection, expected))
+    start, present = _look(connection, {path for batch in batches for path in batch.expects})
+    group = Group(start, present)
     outcomes = [group.judge(batch) for batch in batches]
     if group.writes:
         _write(connection, group)
@@ -81,11 +80,10 @@ def _check(path: str) -> None:
         raise InvalidRequest("a storage path is not empty and holds no NUL")
 
 
-def _present(connection: sqlite3.Connection, paths: set[str]) -> dict[str, int]:
-    if not paths:
-        return {}
-    (text,) = connection.execute(_LOOK, (json.dumps(list(paths)),)).fetchone()
-    return dict(json.loads(text))
+def _look(connection: sqlite3.Connection, paths: set[str]) -> tuple[int, dict[str, int]]:
+    """Return the store's revision and the revisions of those of the paths that hold something."""
+    revision, text = connection.execute(_LOOK, (_json(list(paths)),)).fetchone()
+    return revision or 0, _REVISIONS.decode(text)
 
 
 def _write(connection: sqlite3.Connection, group: Group) -> None:
@@ -93,13 +91,20 @@ def _write(connection: sqlite3.Connection, group: Group) -> None:
     for chunk in _chunks(rows):
         places = ", ".join(["(?, ?, ?)"] * len(chunk))
         connection.execute(
-            f"INSERT OR REPLACE INTO entries (path, value, revision) VALUES {places}",  # noqa: S608 (places only)
+            f"INSERT INTO entries (path, value, revision) VALUES {places}{_UPSERT}",  # noqa: S608 (places only)
             [item for row in chunk for item in row],
         )
     gone = [path for path, (value, _) in group.writes.items() if value is None]
     if gone:
-        connection.execute(_DELETE, (json.dumps(gone),))
-    connection.execute(_FEED, (json.dumps(group.feed),))
+        connection.execute(_DELETE, (_json(gone),))
+    connection.execute(_FEED, (group.revision, _json(group.feed)))
+
+
+def _json(value: object) -> str:
+    try:
+        return _ENCODER.encode(value).decode()
+    except UnicodeEncodeError:
+        raise InvalidRequest("a storage path is valid Unicode") from None
 
 
 def _chunks(rows: list[tuple[str, bytes, int]]) -> Iterator[list[tuple[str, bytes, int]]]:
