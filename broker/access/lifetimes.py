@@ -26,6 +26,7 @@ class Lifetime:
     """Which limit shortened it: ``token`` (its own maximum), ``mount`` (or the system's); empty for none."""
 
 
+@lru_cache(1024)
 def grant(
     wanted: int,
     *,

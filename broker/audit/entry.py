@@ -26,28 +26,30 @@ class PolicyResults(msgspec.Struct, frozen=True, omit_defaults=True):
     granting_policies: tuple[GrantingPolicy, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class AuthFacts:
+class AuthFacts(msgspec.Struct, frozen=True, eq=False):
     """The token in use, or the one a login just made. Times: seconds and Unix seconds.
 
     Compared by identity: the encoded form is kept per object, so keep one object with the cached token and
     hand the same one in with every request.
     """
 
-    client_token: str = field(default="", repr=False)
-    accessor: str = field(default="", repr=False)
+    client_token: str = ""
+    accessor: str = ""
     display_name: str = ""
     policies: tuple[str, ...] = ()
     token_policies: tuple[str, ...] = ()
     identity_policies: tuple[str, ...] = ()
     no_default_policy: bool = False
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = {}
     num_uses: int = 0
     entity_id: str = ""
     entity_created: bool = False
     token_type: str = "default"  # noqa: S105 - the kind, not a token
     token_ttl: int = 0
     token_issue_time: float = 0
+
+    def __repr__(self) -> str:
+        return f"AuthFacts(display_name={self.display_name!r}, policies={self.policies!r})"
 
 
 @dataclass(slots=True)

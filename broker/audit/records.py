@@ -49,6 +49,8 @@ class RecordEncoder:
         hashes = not options.log_raw
         self._token = salt.recent if hashes else str
         self._accessor = salt.recent if hashes and options.hmac_accessor else str
+        self._new_token = salt.text if hashes else str
+        self._new_accessor = salt.text if hashes and options.hmac_accessor else str
 
     def request(self, entry: AuditEntry) -> bytes:
         """The record written before anything happens."""
@@ -78,9 +80,22 @@ class RecordEncoder:
         return self._auth_json(entry.auth, entry.remaining_uses, entry.policy_results)
 
     def _encode_auth(self, auth: AuthFacts, remaining_uses: int, results: PolicyResults | None) -> bytes:
+        token = self._token(auth.client_token) if auth.client_token else ""
+        accessor = self._accessor(auth.accessor) if auth.accessor else ""
+        return self._shaped(auth, token, accessor, remaining_uses, results)
+
+    def _made(self, auth: AuthFacts) -> bytes:
+        """What a login made. Not kept: thousands of these a second would push out the tokens that are in use."""
+        token = self._new_token(auth.client_token) if auth.client_token else ""
+        accessor = self._new_accessor(auth.accessor) if auth.accessor else ""
+        return self._shaped(auth, token, accessor, 0, None)
+
+    def _shaped(
+        self, auth: AuthFacts, token: str, accessor: str, remaining_uses: int, results: PolicyResults | None
+    ) -> bytes:
         shape = AuthShape(
-            client_token=self._token(auth.client_token) if auth.client_token else "",
-            accessor=self._accessor(auth.accessor) if auth.accessor else "",
+            client_token=token,
+            accessor=accessor,
             display_name=auth.display_name,
             policies=auth.policies,
             token_policies=auth.token_policies,
@@ -147,7 +162,7 @@ class RecordEncoder:
             shape.mount_running_plugin_version = entry.mount_version
             shape.mount_class = mount.table
         if response.auth is not None:
-            shape.auth = msgspec.Raw(self._auth_json(response.auth, 0, None))
+            shape.auth = msgspec.Raw(self._made(response.auth))
         if response.lease_id:
             shape.secret = SecretShape(response.lease_id)
         if response.wrap_info is not None:

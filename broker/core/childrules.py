@@ -46,9 +46,8 @@ def policies_of(wanted: NewToken, caller: Found | None, *, sudo: bool) -> tuple[
 
 def check_assignable(policies: Iterable[str]) -> None:
     """Raise InvalidRequest for a policy that only the server gives out."""
-    forbidden = sorted(UNASSIGNABLE.intersection(policies))
-    if forbidden:
-        raise InvalidRequest(f'cannot assign policy "{forbidden[0]}"')
+    if not UNASSIGNABLE.isdisjoint(policies):
+        raise InvalidRequest(f'cannot assign policy "{min(UNASSIGNABLE.intersection(policies))}"')
 
 
 def _by_maker(wanted: NewToken, foreign: bool, held: set[str], *, sudo: bool) -> set[str]:

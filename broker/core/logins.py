@@ -1,6 +1,7 @@
 """Turning a successful login into a token, inside the login's own transaction."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from broker.access.lifetimes import Limits, grant, issue_time, whole_seconds
@@ -25,8 +26,13 @@ def limits_of(
     mount: Mount, *, default_ttl: int = SYSTEM_DEFAULT_TTL, max_ttl: int = SYSTEM_MAX_TTL
 ) -> Limits:
     """Return a mount's lifetimes: its own where tuned, else the system's."""
-    top = mount.config.max_lease_ttl or max_ttl
-    return Limits(min(mount.config.default_lease_ttl or default_ttl, top), top)
+    config = mount.config
+    return _limits(config.default_lease_ttl or default_ttl, config.max_lease_ttl or max_ttl)
+
+
+@lru_cache(1024)
+def _limits(ttl: int, top: int) -> Limits:
+    return Limits(min(ttl, top), top)
 
 
 async def mint_login(
@@ -51,7 +57,7 @@ async def mint_login(
     if "root" in policies:
         raise InvalidRequest("auth methods cannot create root tokens")
     check_assignable(policies)
-    if not auth.no_default_policy:
+    if not auth.no_default_policy and "default" not in policies:
         policies = tuple(sorted({*policies, "default"}))
     batch = _is_batch(mount, auth)
     if batch and auth.num_uses:
@@ -101,7 +107,8 @@ async def mint_login(
     auth.accessor, auth.token_type, auth.renewable = entry.accessor, entry.type, entry.renewable
     auth.expires_at, auth.capped_by = entry.expires_at, entry.capped_by
     auth.token_policies = policies
-    auth.policies = tuple(sorted({*policies, *auth.identity_policies}))
+    more = auth.identity_policies
+    auth.policies = tuple(sorted({*policies, *more})) if more else policies
     auth.lease_duration = lifetime.ttl
     auth.orphan = True
     return auth

@@ -274,3 +274,27 @@ async def test_nothing_is_shown_in_a_repr(tenant):
     mine.put("path", b"hunter2")
     shown = [mine, tenant, mine.view("a/"), *mine._reads.values(), tenant.store]
     assert "hunter2" not in repr(shown)
+
+
+async def test_a_mark_is_stored_like_anything_else_but_not_kept_in_memory(tenant, worker):
+    transaction = await tenant.begin()
+    assert await transaction.get("mark") is None
+    transaction.mark("mark", b"1")
+    transaction.put("kept", b"2")
+    assert await transaction.get("mark") == b"1"
+    await transaction.commit()
+    assert "kept" in tenant.cache.entries
+    assert "mark" not in tenant.cache.entries  # nor as absent, which it was found to be
+    for other in (tenant, worker()):
+        assert await (await other.begin()).get("mark") == b"1"
+    await put(tenant, mark=b"3")
+    assert await (await tenant.begin()).get("mark") == b"3"
+
+
+async def test_whether_anything_below_a_prefix_was_written(tenant):
+    transaction = await tenant.begin()
+    transaction.put("a/b", b"1")
+    assert transaction.writes_below("a/")
+    assert not transaction.writes_below("b/")
+    transaction.delete("b/c")
+    assert transaction.writes_below("b/")
