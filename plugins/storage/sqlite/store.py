@@ -94,26 +94,27 @@ class SqliteStore(Store):
         return await self.commit_next(lambda: batches)
 
     async def commit_next(self, take: Callable[[], Sequence[Batch]]) -> Outcomes:
-        """Run the few statements of a usual group right here and wait for the disk in a thread.
+        """Run the few statements of a usual group on the loop, and wait in a thread: for other processes, for the disk.
 
-        While the loop is busy a thread waits long for its turn at the interpreter, once per statement; on the
-        loop they take tens of microseconds. A large group, or a lock that another process holds, takes the
-        thread for everything.
+        While the loop is busy a thread waits long for its turn at the interpreter, several times per statement; on the
+        loop they take tens of microseconds. Only a large group takes the thread for everything.
         """
+        started: list[Job[Outcomes]] = []
         async with self._committing:
             with translated(self.tenant, self.file):
-                # Our own lock, not SQLite's: it wakes the next process at once, where SQLite would poll.
-                if self._writer is None or not self._lock.try_acquire():
-                    return await self._to_the_end(lambda: self._write_apart(take))
                 try:
-                    batches = take()
-                    if _is_large(batches):
-                        return await self._to_the_end(lambda: self._write_durably(batches))
-                    outcomes = self._write(batches)
-                    await self._to_the_end(self._make_durable)
+                    # Our own lock, not SQLite's: it wakes the next process at once, where SQLite would poll.
+                    if self._writer is None or not self._lock.try_acquire():
+                        # With the lock in hand we start in the same turn of the loop: others wait for it.
+                        turn = self._begun(self._wait_for_turn, lambda: started.append(self._start(take)))
+                        await turn.outcome()
+                    else:
+                        started.append(self._start(take))
+                    return await started[0].outcome()
                 finally:
+                    for job in started:
+                        await job.end()  # who was cancelled while it waited for the lock has a commit under way all the same
                     self._lock.unlock()
-                return outcomes
 
     async def changes(self, since: int) -> Changes:
         with translated(self.tenant, self.file):
@@ -191,28 +192,32 @@ class SqliteStore(Store):
             finally:
                 connection.close()
 
-    def _write_apart(self, take: Callable[[], Sequence[Batch]]) -> Outcomes:
-        """Do it all in this thread, waiting for the lock and the disk. What came in while it waited is taken along."""
+    def _wait_for_turn(self) -> None:
+        """Wait, in a thread, until other processes are done with the store."""
+        if self._writer is None:
+            self._open_writer()
         self._lock.acquire()
-        try:
-            return self._write_durably(take())
-        finally:
-            self._lock.unlock()
 
-    def _write_durably(self, batches: Sequence[Batch]) -> Outcomes:
+    def _start(self, take: Callable[[], Sequence[Batch]]) -> Job[Outcomes]:
+        """Apply who waits now, and have it made durable in a thread."""
+        batches = take()
+        if _is_large(batches):
+            return self._begun(lambda: self._make_durable(self._write(batches)))
         outcomes = self._write(batches)
-        self._make_durable()
-        return outcomes
+        return self._begun(lambda: self._make_durable(outcomes))
+
+    def _open_writer(self) -> None:
+        writer = self._open()
+        (page_bytes,) = writer.execute("PRAGMA page_size").fetchone()
+        writer.execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_BYTES // page_bytes}")
+        writer.execute(f"PRAGMA journal_size_limit={LOG_KEEP_BYTES}")
+        self._writer_inode = os.stat(self.file).st_ino
+        self._writer = writer
 
     def _write(self, batches: Sequence[Batch]) -> Outcomes:
         """Apply the batches in a transaction, which stays open unless this raises."""
-        if self._writer is None:
-            self._writer = self._open()
-            (page_bytes,) = self._writer.execute("PRAGMA page_size").fetchone()
-            self._writer.execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_BYTES // page_bytes}")
-            self._writer.execute(f"PRAGMA journal_size_limit={LOG_KEEP_BYTES}")
-            self._writer_inode = os.stat(self.file).st_ino
-        elif not self._is_current():
+        assert self._writer is not None
+        if not self._is_current():
             raise Unavailable(f"the store of tenant {self.tenant} was dropped or replaced")
         self._writer.execute("BEGIN IMMEDIATE")
         try:
@@ -221,7 +226,7 @@ class SqliteStore(Store):
             self._roll_back()
             raise
 
-    def _make_durable(self) -> None:
+    def _make_durable(self, outcomes: Outcomes) -> Outcomes:
         """Commit, and let the next process go on at once, not only when our loop comes round to it."""
         assert self._writer is not None
         try:
@@ -231,6 +236,7 @@ class SqliteStore(Store):
             raise
         finally:
             self._lock.unlock()
+        return outcomes
 
     def _roll_back(self) -> None:
         # SQLite has often done so itself by now, as when the disk is full.
@@ -244,16 +250,12 @@ class SqliteStore(Store):
         except FileNotFoundError:
             return False
 
-    async def _to_the_end(self, work: Callable[[], T]) -> T:
-        """Work in a thread; a caller that is cancelled keeps its locks until that is done, and hears of it then."""
-        return await self._begun(work).outcome()
-
     async def _threaded(self, work: Callable[[], T]) -> T:
         """Work in a thread; a caller that is cancelled leaves it to itself."""
         return await asyncio.shield(asyncio.ensure_future(self._begun(work).outcome()))
 
-    def _begun(self, work: Callable[[], T]) -> Job[T]:
-        job = Job(self._executor(), work)
+    def _begun(self, work: Callable[[], T], then: Callable[[], None] | None = None) -> Job[T]:
+        job = Job(self._executor(), work, then)
         self._running.add(job.done)
         job.done.add_done_callback(self._running.discard)
         return job

@@ -10,16 +10,19 @@ T = TypeVar("T")
 
 
 class Job(Generic[T]):
-    """One piece of work, handed to a thread when it is made.
+    """One piece of work, handed to a thread when it is made. ``then`` is called on the loop as soon as that has worked.
 
     ``done`` ends with the work, however that ends, and is for those who only want to know when. Between the thread's
     last word and the waiting task lie two turns of the loop; ``run_in_executor`` behind a shield takes twice as many, and on a
     busy loop each is milliseconds.
     """
 
-    def __init__(self, executor: Executor, work: Callable[[], T]) -> None:
+    def __init__(
+        self, executor: Executor, work: Callable[[], T], then: Callable[[], None] | None = None
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._work = work
+        self._then = then
         self._result: list[T] = []
         self._error: BaseException | None = None
         self._waiter = self._loop.create_future()
@@ -28,6 +31,15 @@ class Job(Generic[T]):
 
     async def outcome(self) -> T:
         """Return what the work returned, or raise what it raised. A caller that is cancelled stays until it is done."""
+        cancelled = await self.end()
+        if cancelled is not None:
+            raise cancelled
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+    async def end(self) -> asyncio.CancelledError | None:
+        """Wait until it is done, however that ends. Returns what a cancelled caller has to raise."""
         cancelled: asyncio.CancelledError | None = None
         while not self.done.done():
             try:
@@ -35,11 +47,7 @@ class Job(Generic[T]):
             except asyncio.CancelledError as error:
                 cancelled = error
                 self._waiter = self._loop.create_future()
-        if cancelled is not None:
-            raise cancelled
-        if self._error is not None:
-            raise self._error
-        return self._result[0]
+        return cancelled
 
     def _run(self) -> None:
         try:
@@ -50,6 +58,11 @@ class Job(Generic[T]):
             self._loop.call_soon_threadsafe(self._finish)
 
     def _finish(self) -> None:
+        if self._then is not None and self._error is None:
+            try:
+                self._then()
+            except BaseException as error:
+                self._error = error
         self.done.set_result(None)
         if not self._waiter.done():
             self._waiter.set_result(None)
