@@ -14,8 +14,6 @@ from broker.plugin.secret import Secret
 
 PREFIX = "hmac-sha256:"
 RECENT_TOKENS = 1024
-RECENT_TIMES = 4096
-TIME_LENGTH = len("2026-01-02T03:04:05")
 RAW_BODY = "http_raw_body"
 
 Scalar = str | int | float | bool | bytes
@@ -44,7 +42,7 @@ class Salt:
         self._empty = self.raw(b"")
         self._small = {number: self._integer(number) for number in range(-1, 128)}
         self._leaves: dict[type, Callable[[Any], Any]] = {
-            str: self._string,
+            str: self.text,
             int: self.number,
             bool: self.boolean,
             float: self.real,
@@ -52,7 +50,6 @@ class Salt:
         }
         self.recent = lru_cache(RECENT_TOKENS)(self.text)
         """As ``text``, for what comes again with every request: tokens and accessors."""
-        self.recent_time = lru_cache(RECENT_TIMES)(self.text)
 
     def text(self, value: str) -> str:
         """Hash a string, as Vault does."""
@@ -61,12 +58,6 @@ class Salt:
         mac = self._strings.copy()
         mac.update(value.encode("utf-8", "surrogatepass"))
         return PREFIX + mac.hexdigest()
-
-    def _string(self, value: str) -> str:
-        # A secret's metadata brings the same times with every read; times are no secret, so they may be remembered.
-        if len(value) > TIME_LENGTH and value[-1] == "Z" and value[10] == "T" and value[4] == "-":
-            return self.recent_time(value)
-        return self.text(value)
 
     def boolean(self, value: bool) -> str:
         """Hash ``bool:true`` or ``bool:false``."""
@@ -124,7 +115,6 @@ class Salt:
     def forget(self) -> None:
         """Drop the tokens remembered in clear (the node is being sealed)."""
         self.recent.cache_clear()
-        self.recent_time.cache_clear()
 
     def _uncommon(self, value: Any, clear: Collection[str], key: str) -> Any:
         """Everything but plain JSON: taken apart into it, and failing that hashed as text."""

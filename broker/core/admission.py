@@ -94,6 +94,10 @@ class Admission:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
 
+    def now(self) -> float:
+        """Return the time by the node's clock, in Unix seconds."""
+        return self._clock()
+
     def known_way(self, runtime: Runtime, request: Request) -> tuple[Way, Transaction] | None:
         """Return where a request goes, its transaction begun, if that is known and still holds."""
         way = runtime.ways.get((request.namespace, request.path))
@@ -133,13 +137,13 @@ class Admission:
         runtime.ways[request.namespace, request.path] = way
         return way, tx
 
-    def known_session(self, request: Request, way: Way, tx: Transaction) -> Session | None:
-        """Return what the request's token stands for, if that is known and still holds."""
+    def known_session(self, request: Request, way: Way, tx: Transaction, now: float) -> Session | None:
+        """Return what the request's token stands for, if that is known and still holds at ``now`` (Unix seconds)."""
         if request.token is None:
             return None
         tenant = way.tenant
         session = tenant.sessions.get(request.token.reveal())
-        if session is None or self._clock() >= session.until:
+        if session is None or now >= session.until:
             return None
         if session.bound and not session.found.entry.usable_from(request.connection.remote_address):
             return None

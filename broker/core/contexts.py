@@ -1,7 +1,6 @@
 """What a handler is given for a request, built from what is known of it."""
 
 import os
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,23 +15,24 @@ from broker.storage.transaction import Transaction
 class Contexts:
     """Builds contexts. TTLs in seconds: the system's, for mounts that are not tuned."""
 
-    __slots__ = ("_clock", "_default_ttl", "_max_ttl", "_system")
+    __slots__ = ("_default_ttl", "_max_ttl", "_system")
 
-    def __init__(self, system: Mount, *, default_ttl: int, max_ttl: int, clock: Callable[[], float]) -> None:
+    def __init__(self, system: Mount, *, default_ttl: int, max_ttl: int) -> None:
         self._system = system
         self._default_ttl = default_ttl
         self._max_ttl = max_ttl
-        self._clock = clock
 
-    def of(self, request: Request, way: Way, tx: Transaction, session: Session | None) -> Context:
-        """Return the context of a request that goes this way, in this transaction, as this session."""
+    def of(self, request: Request, way: Way, tx: Transaction, session: Session | None, now: float) -> Context:
+        """Return the context of a request that goes this way, in this transaction, as this session, at ``now``."""
         route, tenant = way.route, way.tenant
         caller = NOBODY if session is None else session.caller
         if route is None:
-            return self.make(request, caller, self._system, tenant.info, None, tx, request.verb)
+            return self.make(request, caller, self._system, tenant.info, None, tx, request.verb, now)
         view = tx.view(route.storage_prefix)
         whole = tx if route.trusted else None
-        context = self.make(request, caller, route.mount, tenant.info, view, whole, request.verb, route.rest)
+        context = self.make(
+            request, caller, route.mount, tenant.info, view, whole, request.verb, now, route.rest
+        )
         if session is not None:
             context.judge, context.lead = session.acl, lead(tenant, session.home)
         context.default_ttl = route.mount.config.default_lease_ttl or self._default_ttl
@@ -49,6 +49,7 @@ class Contexts:
         storage: Any,
         tx: Transaction | None,
         verb: Verb,
+        now: float,
         rest: str = "",
     ) -> Context:
         """Return a context of these parts. ``storage`` is the mount's own view, ``tx`` the whole tenant's."""
@@ -63,7 +64,7 @@ class Contexts:
             headers=request.headers,
             storage=storage,
             transaction=tx,
-            now=self._clock(),
+            now=now,
             random=os.urandom,
             blocking=blocking,
             token=request.token,

@@ -50,7 +50,7 @@ async def check_live(seal: SealState, admission: Admission, request: Request) ->
 async def _look(runtime: Runtime, admission: Admission, request: Request, entry: list[AuditEntry]) -> None:
     way, tx = admission.known_way(runtime, request) or await admission.way(runtime, request)
     entry.append(entry_of(request, way.tenant.info, way.path, way.route))
-    if admission.known_session(request, way, tx) is not None:
+    if admission.known_session(request, way, tx, admission.now()) is not None:
         return
     try:
         await admission.session(request, way, tx, spend=False)

@@ -113,7 +113,7 @@ class Core:
         self._denials = denials
         self._clock = clock
         self._admission = Admission(clock)
-        self._contexts = Contexts(self._system_mount, default_ttl=default_ttl, max_ttl=max_ttl, clock=clock)
+        self._contexts = Contexts(self._system_mount, default_ttl=default_ttl, max_ttl=max_ttl)
 
     async def handle(self, request: Request) -> Response:
         """Serve one request. Raises: BrokerError for everything a caller is told about."""
@@ -162,7 +162,7 @@ class Core:
         if operation is None or not operation.sealed:
             return None
         context = self._contexts.make(
-            request, NOBODY, self._system_mount, ROOT_NAMESPACE, None, None, request.verb
+            request, NOBODY, self._system_mount, ROOT_NAMESPACE, None, None, request.verb, self._clock()
         )
         result = await operation.calls(self._system_engine, context, operation.bind(params, request.data))
         return respond(result, operation, self._system_mount, context)
@@ -257,13 +257,14 @@ class Core:
             raise UnsupportedPath("operation unavailable in namespaces")
         if operation is not None and (not access or (access == "optional" and request.token is None)):
             attempt.operation = operation
-            attempt.context = self._contexts.of(request, way, tx, None)
+            attempt.context = self._contexts.of(request, way, tx, None, self._clock())
             return
         taking = way.path in TAKING and verb is Verb.UPDATE
         if taking:
             await check_shown(way.tenant, request, self._clock(), self.events)
         try:
-            session = admission.known_session(request, way, tx) or await admission.session(
+            now = self._clock()
+            session = admission.known_session(request, way, tx, now) or await admission.session(
                 request, way, tx, spend=access is True
             )
         except PermissionDenied:
@@ -272,7 +273,7 @@ class Core:
             raise
         attempt.session = session
         fill_caller(entry, session.found, request.token.reveal() if request.token is not None else "")
-        context = attempt.context = self._contexts.of(request, way, tx, session)
+        context = attempt.context = self._contexts.of(request, way, tx, session, now)
         if row is not None and row.exists is not None and verb is Verb.UPDATE and route is not None:
             present = await row.exists(route.engine, context, route.params)
             verb = Verb.UPDATE if present else Verb.CREATE

@@ -297,13 +297,24 @@ def binder(args: type) -> Callable[[Mapping[str, str], Mapping[str, Any] | None]
     fields = input_fields(args)
     known = {field.name for field in fields if not field.about.rest}
     has_rest = any(field.about.rest for field in fields)
+    # What is asked of every field of every request, taken apart once.
+    plan = [
+        (
+            field.name,
+            field.attribute,
+            field.convert,
+            field.about.rest,
+            field.about.nullable,
+            field.default is MISSING,
+        )
+        for field in fields
+    ]
 
     def bind(params: Mapping[str, str], body: Mapping[str, Any] | None) -> Any:
         data = body or {}
         values: dict[str, Any] = {}
-        for field in fields:
-            name = field.name
-            if field.about.rest:
+        for name, attribute, convert, rest, nullable, required in plan:
+            if rest:
                 # A body key named like a path parameter is the caller's data, not the parameter.
                 raw: Any = {key: value for key, value in data.items() if key not in known or key in params}
             else:
@@ -311,14 +322,14 @@ def binder(args: type) -> Callable[[Mapping[str, str], Mapping[str, Any] | None]
                 if raw is None:
                     raw = data.get(name)
             if raw is None:
-                if field.about.nullable and name in data:
-                    values[field.attribute] = None
+                if nullable and name in data:
+                    values[attribute] = None
                     continue
-                if field.default is MISSING:
+                if required:
                     raise InvalidRequest(f'missing required field "{name}"')
                 continue
             try:
-                values[field.attribute] = field.convert(raw)
+                values[attribute] = convert(raw)
             except _Expected as error:
                 raise InvalidRequest(f'field "{name}": expected {error}') from None
         if data and not has_rest and not known.issuperset(data):

@@ -45,7 +45,7 @@ class Transaction:
         self._base = store.applied
         self._reads: dict[str, Entry] = {}
         self._writes: dict[str, bytes | None] = {}
-        self._marks: set[str] = set()
+        self._marks: set[str] | None = None
         self._after: Callbacks | None = None
 
     def __repr__(self) -> str:
@@ -106,6 +106,8 @@ class Transaction:
     def mark(self, path: str, value: bytes) -> None:
         """As ``put``, for what nobody is going to read soon: it does not take the place of something else in the cache."""
         self.put(path, value)
+        if self._marks is None:
+            self._marks = set()
         self._marks.add(path)
 
     def save(self, path: str, record: msgspec.Struct) -> None:
@@ -215,7 +217,7 @@ class Transaction:
         """Forget what was read and written and who wanted to be called."""
         self._reads = {}
         self._writes = {}
-        self._marks = set()
+        self._marks = None
         self._after = None
 
     async def reset(self) -> None:
@@ -236,7 +238,7 @@ class _Landing:
         self,
         store: "TenantStore",
         writes: dict[str, bytes | None],
-        marks: set[str],
+        marks: set[str] | None,
         after: Callbacks | None,
     ) -> None:
         self._store = store
@@ -247,7 +249,7 @@ class _Landing:
     def landed(self, revision: int) -> None:
         store, marks = self._store, self._marks
         for path, value in self._writes.items():
-            if path in marks:
+            if marks is not None and path in marks:
                 store.cache.drop(path)
             else:
                 store.restamp(path, value, revision)

@@ -47,9 +47,10 @@ def add_version(meta: Metadata, config: EngineConfig, *, now: float) -> tuple[Me
     mark = Mark(timestamp(now), deletion_time(meta, config, now=now))
     keep = max(meta.max_versions, config.max_versions) or DEFAULT_MAX_VERSIONS
     first = number - keep + 1
-    gone = [old for old in meta.versions if old < first]
-    versions = {old: kept for old, kept in meta.versions.items() if old >= first}
-    versions[number] = mark
+    gone = [] if first <= 1 else [old for old in meta.versions if old < first]
+    versions = {**meta.versions, number: mark}
+    for old in gone:
+        del versions[old]
     grown = msgspec.structs.replace(
         meta,
         current=number,
