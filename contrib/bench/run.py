@@ -40,6 +40,7 @@ def compare(
         found: dict[str, list[Result]] = {name: [] for name in servers}
         for _ in range(rounds):
             for name, server in servers.items():
+                os.sync()  # what another server has still to write is not this one's to wait for
                 found[name].append(measure(server, scenario, tokens[name], seconds, login=logins[name]))
         for name, measured in found.items():
             results[name][scenario] = sorted(measured, key=lambda result: result.rate)[len(measured) // 2]

@@ -12,6 +12,8 @@ from broker.plugin.errors import Unavailable
 from ..sqlite.backend import SqliteBackend
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (a random name, created 0700, owner checked)
+LOG_BYTES = 4 * 1024 * 1024
+"""A short log: it saves no work here, and containers often have little of this memory."""
 
 
 class InmemBackend(SqliteBackend):
@@ -22,7 +24,8 @@ class InmemBackend(SqliteBackend):
 
     def __init__(self) -> None:
         base = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
-        super().__init__(str(base / f"broker-{os.getuid()}-{secrets.token_hex(16)}"), synchronous="OFF")
+        folder = base / f"broker-{os.getuid()}-{secrets.token_hex(16)}"
+        super().__init__(str(folder), synchronous="OFF", log_bytes=LOG_BYTES)
         self._builder = os.getpid()
         atexit.register(self._remove)
 

@@ -19,7 +19,7 @@ from . import schema, snapshots
 from .faults import translated
 from .files import create_private, put_in_place, remove_side_files, sync_directory
 from .locks import FileLock
-from .store import SqliteStore, close_all
+from .store import LOG_BYTES, SqliteStore, close_all
 
 T = TypeVar("T")
 
@@ -36,12 +36,19 @@ class SqliteBackend(Backend):
     """
 
     def __init__(
-        self, directory: str, *, migrate: bool = False, max_open: int = 64, synchronous: str = "FULL"
+        self,
+        directory: str,
+        *,
+        migrate: bool = False,
+        max_open: int = 64,
+        synchronous: str = "FULL",
+        log_bytes: int = LOG_BYTES,
     ) -> None:
         self.directory = Path(directory)
         self._migrate = migrate
         self._max_open = max_open
         self._synchronous = synchronous
+        self._log_bytes = log_bytes
         self._stores: dict[str, SqliteStore] = {}
         self._open: OrderedDict[SqliteStore, None] = OrderedDict()
         self._threads: ThreadPoolExecutor | None = None
@@ -152,6 +159,7 @@ class SqliteBackend(Backend):
             file,
             self._lock_file(f"tenant-{tenant}"),
             synchronous=self._synchronous,
+            log_bytes=self._log_bytes,
             migrate=self._migrate,
             executor=self._executor,
             used=self._touch,

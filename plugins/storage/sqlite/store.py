@@ -28,10 +28,9 @@ LARGE_BYTES = 256 * 1024
 LARGE_ROWS = 1000
 """A group above either is written from a thread."""
 
-AUTOCHECKPOINT_BYTES = 8 * 1024 * 1024
-"""How long the log grows before it is folded into the file, whatever the size of the file's pages."""
-
-LOG_KEEP_BYTES = 64 * 1024 * 1024
+LOG_BYTES = 32 * 1024 * 1024
+"""How long the log grows before it is folded into the file. A page that was written ten times meanwhile is folded in once,
+so a longer log is less work for the disk; after a crash it is read whole, which takes some hundredths of a second."""
 
 
 class SqliteStore(Store):
@@ -44,6 +43,7 @@ class SqliteStore(Store):
         lock_file: Path,
         *,
         synchronous: str,
+        log_bytes: int,
         migrate: bool,
         executor: Callable[[], ThreadPoolExecutor],
         used: Callable[["SqliteStore"], None],
@@ -53,6 +53,7 @@ class SqliteStore(Store):
         self._running: set[asyncio.Future[None]] = set()
         self._lock = FileLock(lock_file)
         self._synchronous = synchronous
+        self._log_bytes = log_bytes
         self._migrate = migrate
         self._executor = executor
         self._used = used
@@ -209,8 +210,8 @@ class SqliteStore(Store):
     def _open_writer(self) -> None:
         writer = self._open()
         (page_bytes,) = writer.execute("PRAGMA page_size").fetchone()
-        writer.execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_BYTES // page_bytes}")
-        writer.execute(f"PRAGMA journal_size_limit={LOG_KEEP_BYTES}")
+        writer.execute(f"PRAGMA wal_autocheckpoint={self._log_bytes // page_bytes}")
+        writer.execute(f"PRAGMA journal_size_limit={2 * self._log_bytes}")
         self._writer_inode = os.stat(self.file).st_ino
         self._writer = writer
 
