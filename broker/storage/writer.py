@@ -1,7 +1,8 @@
 """Group commit: all transactions that wait for one store become durable with one write.
 
 While a commit runs, newcomers gather; they are the next group, and so are those who come while that waits for other
-processes to be done with the store. So the disk is never idle while work waits, and nobody waits for a timer.
+processes to be done with the store. A commit begins when the loop has brought nobody new for two turns, or has been at it for a
+few milliseconds: an idle loop turns in microseconds, and a busy one makes fewer and larger groups.
 """
 
 import asyncio
@@ -21,6 +22,12 @@ poll) starves that thread for seconds: it is woken too late to take its turn, an
 MAX_GROUP = 512
 """Batches folded into one commit; more wait for the next, which bounds the time a commit takes."""
 
+
+QUIET_TURNS = 2
+"""Turns of the loop without a newcomer after which a commit begins."""
+
+GATHER_SECONDS = 0.004
+"""The longest that a commit waits for newcomers, however many come."""
 
 NOBODYS = range(0)
 """No revisions of one's own: the change feed tells what is new."""
@@ -81,11 +88,23 @@ class Writer:
         waiting = self._waiting[store]
         try:
             while waiting:
+                await _gather(waiting)
                 await _commit(store, _Group(waiting))
         finally:
             # No suspension since the queue was seen empty: a newcomer starts a task of its own.
             del self._waiting[store], self._running[store]
             _fail(waiting, asyncio.CancelledError())
+
+
+async def _gather(waiting: list[_Member]) -> None:
+    """Wait until nobody else is about to join, if that is soon."""
+    loop = asyncio.get_running_loop()
+    latest = loop.time() + GATHER_SECONDS
+    seen, quiet = 0, 0
+    while quiet < QUIET_TURNS and len(waiting) < MAX_GROUP and loop.time() < latest:
+        quiet = quiet + 1 if seen == len(waiting) else 0
+        seen = len(waiting)
+        await asyncio.sleep(0)
 
 
 class _Group:

@@ -47,6 +47,30 @@ async def test_batches_that_arrive_during_a_commit_form_the_next_group(store, gr
     assert groups == [1, 5]
 
 
+async def test_those_who_come_in_the_next_turns_of_the_loop_join_the_group(store, groups):
+    writer = Writer()
+
+    async def later(turns):
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await writer.submit(store, Batch({f"after/{turns}": b"x"}))
+
+    await asyncio.gather(*(later(turns) for turns in range(10)))
+    assert groups == [10]
+
+
+async def test_newcomers_without_end_do_not_keep_the_first_one_waiting(store, groups, monkeypatch):
+    monkeypatch.setattr("broker.storage.writer.MAX_GROUP", 1_000_000)
+    writer = Writer()
+    first = asyncio.ensure_future(writer.submit(store, Batch({"first": b"x"})))
+    others = []
+    while not first.done():
+        others.append(asyncio.ensure_future(writer.submit(store, Batch({f"n/{len(others)}": b"x"}))))
+        await asyncio.sleep(0)
+    await asyncio.gather(*others)
+    assert len(groups) > 1
+
+
 async def test_each_member_of_a_group_has_its_own_outcome(store):
     writer = Writer()
     first, second = await asyncio.gather(
