@@ -9,7 +9,7 @@ import pytest
 
 from tests.invariants.node import Line, Node
 
-PASSWORD = "correct horse"  # noqa: S105
+PASSWORD = "correct horse"
 
 
 @pytest.fixture(scope="module")
