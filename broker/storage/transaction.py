@@ -151,12 +151,17 @@ class Transaction:
     def rely_on(self, reads: dict[str, Entry]) -> bool:
         """Take over reads of an earlier transaction, if every one of them still holds; else take none.
 
-        What a caller worked out from them is then as good as if it had read them now.
+        What a caller worked out from them is then as good as if it had read them now. What this transaction has read
+        itself stays as it was read: if that is something else, none is taken either.
         """
         entries = self._entries
         for path, entry in reads.items():
             if entries.get(path) is not entry:
                 return False
+        if own := self._reads:
+            for path, entry in reads.items():
+                if own.get(path, entry).revision != entry.revision:
+                    return False
         self._reads.update(reads)
         return True
 

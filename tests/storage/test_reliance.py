@@ -42,6 +42,30 @@ async def test_one_change_and_none_of_the_reads_is_taken(tenant, worker, change,
     assert not tenant.holds(reads)
 
 
+async def test_what_a_transaction_has_read_itself_is_not_replaced_by_something_newer(tenant):
+    await put(tenant, a=b"1")
+    old = await tenant.begin()
+    assert await old.get("a") == b"1"
+    await put(tenant, a=b"2")
+    newer = await reads_of(tenant, "a", "nothing")
+    assert not old.rely_on(newer)
+    assert await old.get("a") == b"1"
+    old.put("b", b"from the old one")
+    with pytest.raises(TransactionConflict):
+        await old.commit()
+
+
+async def test_the_same_read_by_oneself_and_by_an_earlier_one_is_one_read(tenant):
+    await put(tenant, a=b"1", b=b"1")
+    reads = await reads_of(tenant, "a", "b")
+    later = await tenant.begin()
+    await later.get("a")
+    tenant.cache.drop("a")
+    again = await reads_of(tenant, "a", "b")
+    assert not later.rely_on(reads)  # what was cached then is gone, so nothing vouches for it
+    assert later.rely_on(again)
+
+
 async def test_a_change_elsewhere_in_the_tenant_disturbs_no_reads(tenant, worker):
     await put(tenant, a=b"1")
     reads = await reads_of(tenant, "a")
