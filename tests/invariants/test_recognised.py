@@ -9,7 +9,7 @@ import pytest
 
 from tests.invariants.node import Line, Node
 
-PASSWORD = "correct horse"
+NEARBY = ["127.0.0.1/32"]
 
 
 @pytest.fixture(scope="module")
@@ -19,15 +19,21 @@ def lines(node: Node) -> list[Line]:
 
 @pytest.fixture
 def people(node: Node, fresh: str) -> str:
-    """A mount of a test's own, with Ann and Bob."""
-    node.ok("POST", f"sys/auth/{fresh}", {"type": "userpass"})
-    for name in ("ann", "bob"):
-        node.ok("POST", f"auth/{fresh}/users/{name}", {"password": PASSWORD})
-    return fresh
+    """A mount of a test's own, where Ann and Bob are known by their role ids alone: logins without a slow password."""
+    return with_people(node, fresh, "ann", "bob")
+
+
+def with_people(node: Node, mount: str, *names: str) -> str:
+    node.ok("POST", f"sys/auth/{mount}", {"type": "approle"})
+    for name in names:
+        role = {"bind_secret_id": False, "secret_id_bound_cidrs": NEARBY}
+        node.ok("POST", f"auth/{mount}/role/{name}", role)
+        node.ok("POST", f"auth/{mount}/role/{name}/role-id", {"role_id": name})
+    return mount
 
 
 def log_in(line: Line, mount: str, name: str = "ann") -> dict:
-    return line.ok("POST", f"auth/{mount}/login/{name}", {"password": PASSWORD}, token="").body["auth"]
+    return line.ok("POST", f"auth/{mount}/login", {"role_id": name}, token="").body["auth"]
 
 
 def by_all(lines: list[Line], mount: str, name: str = "ann", times: int = 3) -> tuple[str, list[str]]:
@@ -74,7 +80,7 @@ def test_a_disabled_entity_does_not_log_in_on_any_worker(node, lines, people):
     entity, _ = by_all(lines, people)
     node.ok("POST", f"identity/entity/id/{entity}", {"disabled": True})
     for line in lines:
-        refused = line.call("POST", f"auth/{people}/login/ann", {"password": PASSWORD}, token="")
+        refused = line.call("POST", f"auth/{people}/login", {"role_id": "ann"}, token="")
         assert refused.status == 403
     node.ok("POST", f"identity/entity/id/{entity}", {"disabled": False})
     assert by_all(lines, people) == (entity, [])
@@ -103,9 +109,7 @@ def test_an_alias_that_moved_takes_the_login_along(node, lines, people):
 
 
 def test_nobody_is_taken_for_another_of_the_same_mount_or_the_same_name(node, lines, people):
-    other = f"{people}-too"
-    node.ok("POST", f"sys/auth/{other}", {"type": "userpass"})
-    node.ok("POST", f"auth/{other}/users/ann", {"password": PASSWORD})
+    other = with_people(node, f"{people}-too", "ann")
     ann, bob, namesake = (
         by_all(lines, people)[0],
         by_all(lines, people, "bob")[0],
@@ -120,7 +124,6 @@ def test_nobody_is_taken_for_another_of_the_same_mount_or_the_same_name(node, li
 def test_a_mount_made_again_knows_nobody(node, lines, people):
     ann, _ = by_all(lines, people)
     node.ok("DELETE", f"sys/auth/{people}")
-    node.ok("POST", f"sys/auth/{people}", {"type": "userpass"})
-    node.ok("POST", f"auth/{people}/users/ann", {"password": PASSWORD})
+    with_people(node, people, "ann")
     made, _ = by_all(lines, people)
     assert made != ann

@@ -76,8 +76,11 @@ class SqliteStore(Store):
         return self._reader is not None or self._writer is not None
 
     async def get(self, path: str) -> Stored | None:
-        with translated(self.tenant, self.file):
+        try:
             row = self._read().execute(_GET, (path,)).fetchone()
+        except Exception:
+            with translated(self.tenant, self.file):  # here only: entering it costs as much as a part of the read
+                raise
         if row is None:
             return None
         value, revision = row
