@@ -79,7 +79,8 @@ class SqliteStore(Store):
         try:
             row = self._read().execute(_GET, (path,)).fetchone()
         except Exception:
-            with translated(self.tenant, self.file):  # here only: entering it costs as much as a part of the read
+            # Here only: entering it costs as much as a part of the read.
+            with translated(self.tenant, self.file):
                 raise
         if row is None:
             return None
