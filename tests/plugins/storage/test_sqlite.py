@@ -21,18 +21,6 @@ from broker.plugin.storage import Batch, Committed
 FORK = multiprocessing.get_context("fork")
 
 
-@pytest.fixture
-async def backend(tmp_path):
-    backend = SqliteBackend(str(tmp_path / "data"))
-    yield backend
-    await backend.close()
-
-
-@pytest.fixture
-async def store(backend):
-    return await backend.open("root", create=True)
-
-
 async def write(store, **values):
     (outcome,) = await store.commit([Batch(dict(values))])
     return outcome

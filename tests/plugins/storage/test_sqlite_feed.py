@@ -2,7 +2,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from broker_plugins.storage.sqlite import SqliteBackend, reading, schema, writing
+from broker_plugins.storage.sqlite import reading, schema, writing
 from broker_plugins.storage.sqlite.inspection import inspect
 from broker_plugins.storage.sqlite.writing import FEED_REVISIONS
 from hypothesis import given
@@ -10,18 +10,6 @@ from hypothesis import strategies as st
 
 from broker.plugin.errors import InvalidRequest, Tampered
 from broker.plugin.storage import ABSENT, Batch, Changes, Committed, Rejected
-
-
-@pytest.fixture
-async def backend(tmp_path):
-    backend = SqliteBackend(str(tmp_path / "data"))
-    yield backend
-    await backend.close()
-
-
-@pytest.fixture
-async def store(backend):
-    return await backend.open("root", create=True)
 
 
 def feed_rows(store):
