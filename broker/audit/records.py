@@ -1,6 +1,6 @@
 """From facts to the two records of a request, in Vault's JSON shape, every value hashed with the device's salt."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -80,22 +80,23 @@ class RecordEncoder:
         return self._auth_json(entry.auth, entry.remaining_uses, entry.policy_results)
 
     def _encode_auth(self, auth: AuthFacts, remaining_uses: int, results: PolicyResults | None) -> bytes:
-        token = self._token(auth.client_token) if auth.client_token else ""
-        accessor = self._accessor(auth.accessor) if auth.accessor else ""
-        return self._shaped(auth, token, accessor, remaining_uses, results)
+        return self._shaped(auth, self._token, self._accessor, remaining_uses, results)
 
     def _made(self, auth: AuthFacts) -> bytes:
         """What a login made. Not kept: thousands of these a second would push out the tokens that are in use."""
-        token = self._new_token(auth.client_token) if auth.client_token else ""
-        accessor = self._new_accessor(auth.accessor) if auth.accessor else ""
-        return self._shaped(auth, token, accessor, 0, None)
+        return self._shaped(auth, self._new_token, self._new_accessor, 0, None)
 
     def _shaped(
-        self, auth: AuthFacts, token: str, accessor: str, remaining_uses: int, results: PolicyResults | None
+        self,
+        auth: AuthFacts,
+        token: Callable[[str], str],
+        accessor: Callable[[str], str],
+        remaining_uses: int,
+        results: PolicyResults | None,
     ) -> bytes:
         shape = AuthShape(
-            client_token=token,
-            accessor=accessor,
+            client_token=token(auth.client_token) if auth.client_token else "",
+            accessor=accessor(auth.accessor) if auth.accessor else "",
             display_name=auth.display_name,
             policies=auth.policies,
             token_policies=auth.token_policies,
