@@ -113,7 +113,7 @@ async def test_one_failure_more_is_one_entry_more_to_write_and_none_to_look_at(d
 async def test_no_name_stands_in_a_path(door):
     at = door("approle")
     await at.fails("role-id-of-mine", "192.0.2.1", times=5)
-    assert not [path for path in await at.stored() if "mine" in path or "192" in path]
+    assert not [path for path in await at.stored() if "mine" in path or "192.0" in path]
 
 
 async def test_many_failures_at_once_are_all_counted(door):
