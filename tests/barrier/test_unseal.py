@@ -10,7 +10,15 @@ from broker.barrier.issue import ShareRequest
 from broker.barrier.progress import Progress
 from broker.barrier.records import KEYRING, PATHS, ROOT_KEY, SEAL_CONFIG, BarrierRecords
 from broker.barrier.shares import Share, ShareRejected
-from broker.barrier.unseal import About, check_seal_type, open_barrier, reset, seal_status, submit
+from broker.barrier.unseal import (
+    About,
+    SealRefused,
+    check_seal_type,
+    open_barrier,
+    reset,
+    seal_status,
+    submit,
+)
 from broker.plugin.errors import ConfigError, InvalidRequest, NotInitialized, Tampered
 from broker.plugin.secret import Secret
 
@@ -92,11 +100,24 @@ async def test_records_of_another_barrier_do_not_mix(node, make_node):
             await open_barrier(BarrierRecords.load(mixed), node.seal, node.unsealed.seal_key)
 
 
-async def test_an_auto_seal_opens_alone_and_takes_no_shares(auto):
+async def test_an_auto_seal_opens_alone_or_on_the_word_of_recovery_shares(auto):
     unsealed = await open_barrier(auto.records, auto.seal, None)
     assert unsealed.root_key.reveal() == auto.unsealed.root_key.reveal()
+    opened = await auto.opened_by(auto.keys)
+    assert opened.root_key.reveal() == auto.unsealed.root_key.reveal()
+    assert opened.seal_key is None
+
+
+async def test_an_auto_seal_without_recovery_shares_takes_none(auto, make_node):
+    alone = await make_node(None)
     with pytest.raises(InvalidRequest, match="takes no shares"):
-        await submit(None, auto.keys[0], auto.records, auto.seal, random=os.urandom)
+        await submit(None, auto.keys[0], alone.records, alone.seal, random=os.urandom)
+
+
+async def test_an_auto_seal_with_another_key_says_so(auto, make_node):
+    other = await make_node(None)
+    with pytest.raises(SealRefused, match='the seal "local" does not open the stored root key'):
+        await open_barrier(auto.records, other.seal, None)
 
 
 async def test_an_uninitialised_store_is_known_as_such(node):

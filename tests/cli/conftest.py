@@ -6,7 +6,6 @@ import os
 import re
 import select
 import signal
-import socket
 import subprocess
 import sys
 import termios
@@ -16,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from tests.fixtures.servers import free_port
 
 BIN = Path(sys.executable).parent
 BROKER = BIN / "broker"
@@ -127,7 +128,7 @@ class Terminal:
         deadline = time.monotonic() + seconds
         while self._read(deadline):
             pass
-        return self.process.wait(timeout=5)
+        return self.process.wait(timeout=20)
 
     def close(self) -> None:
         if self.process.poll() is None:
@@ -151,12 +152,6 @@ class Terminal:
             return False
         self.screen += data.decode(errors="replace")
         return bool(data)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def started(command: list[str], address: str, home: Path) -> subprocess.Popen[bytes]:

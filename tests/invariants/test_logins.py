@@ -298,7 +298,8 @@ def test_a_kill_in_the_middle_loses_nothing_told_and_revives_nothing_revoked(own
     lines = node.spread()[:6]
 
     def kill():
-        time.sleep(random.uniform(0.1, 0.3))
+        eventually(lambda: any(one.dead for one in told) and any(one.wrapped | one.users for one in told))
+        time.sleep(random.uniform(0, 0.2))
         pid = node.server.pid if what == "server" else random.choice(node.workers())
         os.kill(pid, signal.SIGKILL)
 

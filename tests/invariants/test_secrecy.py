@@ -8,13 +8,12 @@ import os
 import re
 import signal
 import sqlite3
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.fixtures.servers import BIN, RunningServer, free_port
-from tests.invariants.node import LOST, Node, exchange
+from tests.invariants.node import LOST, Node, eventually, exchange
 
 MARK = "CaNaRy"
 """Opens every planted value, so that one search finds them all."""
@@ -248,10 +247,7 @@ def test_an_internal_error_says_its_request_id_and_nothing_else(story):
         assert findings(reply.raw, planted) == []
         assert reply.errors[0] in node.server.log_path.read_text()
     os.kill(node.workers()[0], signal.SIGSEGV)  # a crash prints where it was, never with what
-    deadline = time.monotonic() + 10
-    while b"Fatal Python error" not in node.server.log_path.read_bytes():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    eventually(lambda: b"Fatal Python error" in node.server.log_path.read_bytes())
     assert leaks(node.folder, planted) == {}
     assert not list(node.folder.rglob("core*"))
 

@@ -7,6 +7,9 @@ import time
 from tests.invariants.node import LOST, eventually, together
 from tests.leases.conftest import Target, lookup
 
+WELL_BELOW_A_HANG = 20
+"""Seconds; a target that does not answer is given up after 30."""
+
 
 def test_a_worker_killed_between_the_effect_and_the_commit_leaves_nothing_behind(begin, tmp_path):
     node = begin(workers=2)
@@ -44,12 +47,12 @@ def test_a_target_that_hangs_holds_up_nobody_else(shared, tmp_path):
     for _ in range(40):
         stuck.issue(ttl="1s")
     well.issue(ttl="2s")
-    assert well.emptied(6)
+    assert well.emptied(WELL_BELOW_A_HANG)
     assert len(stuck.live()) == 40
     assert len(stuck.tries()) <= 16  # no more than that at once
     started = time.monotonic()
     shared.ok("GET", "sys/leases/count?type=irrevocable")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < WELL_BELOW_A_HANG
     stuck.mode("ok")
 
 

@@ -155,7 +155,7 @@ def test_whoever_asks_for_it_has_it_tried_at_once(stuck, sync):
         known = one.trouble(lease)["attempts"]
         reply = one.put(path, {"sync": sync, **body})
         assert (reply.status == 400) is sync  # who waits is told that it failed again
-        assert "p4ss" not in repr(reply)
+        assert "p4ss-" not in repr(reply)
         one.tried(known + 1, lease)
     one.target.mode("ok")
     assert one.put("revoke", {"lease_id": lease, "sync": sync}).status == (204 if sync else 202)

@@ -34,6 +34,7 @@ def create_app(setup):
         route, query = scope["path"], parse_qs(scope["query_string"].decode())
         body = await read_body(receive) if scope["method"] in ("POST", "PUT") and route != "/unread" else b""
         if route == "/slow":
+            print("a slow request has begun", flush=True)
             await asyncio.sleep(float(query["s"][0]))
         elif route == "/install":
             setup.node.install_root_key(body)

@@ -233,8 +233,8 @@ def test_a_handshake_that_never_comes_is_cut_off(secure):
 def test_a_graceful_stop_finishes_requests_over_tls(secure, pairs):
     server = secure()
     connection = connect(server, tls_client(pairs))
-    connection.request("GET", "/slow?s=0.8")
-    time.sleep(0.3)
+    connection.request("GET", "/slow?s=0.5")
+    wait_until(lambda: "a slow request has begun\n" in server.log())
     server.process.send_signal(signal.SIGTERM)
     assert json.loads(connection.getresponse().read())["path"] == "/slow"
     assert server.stop() == 0

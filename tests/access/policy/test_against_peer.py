@@ -5,7 +5,6 @@ import json
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from broker.access.policy import ACL, Alias, Group, Identity, expand, parse_poli
 from broker.access.policy.default_policies import DEFAULT_TEXT
 from broker.plugin.errors import InvalidRequest
 from broker.plugin.verbs import Verb
+from tests.fixtures.servers import free_port
 
 pytestmark = pytest.mark.peer
 
@@ -72,8 +72,7 @@ def peer():
     binary = bao_binary()
     if binary is None:
         pytest.skip("no bao binary")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [
             binary,

@@ -10,10 +10,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from broker.core.compose import Application, prepare
 from broker.core.requests import Request
-from broker.core.system.opening import open_by_itself
+from broker.core.seals import NamedSeal, Seals
+from broker.core.system.unsealing import open_by_itself
 from broker.plugin.context import Connection
 from broker.plugin.errors import InvalidRequest, Tampered
-from broker.plugin.seal import Seal, SealKind, SealType
+from broker.plugin.seal import Seal, SealKind
 from broker.plugin.secret import Secret
 from broker.plugin.verbs import Verb
 from broker.server.nodepage import NodePage
@@ -52,8 +53,7 @@ class Node:
         if self.worker is not None:
             await self.worker.close()
         prepared = prepare(self._config)
-        prepared.catalog.seals["local"] = SealType("local", lambda settings: LocalSeal())
-        prepared = replace(prepared, settings=replace(prepared.settings, seal_type="local"))
+        prepared = replace(prepared, seals=Seals(NamedSeal("local", LocalSeal())))
         self.worker = Application(prepared, node=NodePage(lock_memory=False))
         return await open_by_itself(self.worker.parts)
 
@@ -90,9 +90,24 @@ async def test_sealed_by_hand_it_stays_sealed_until_a_restart(node):
     await node.put("sys/seal")
     assert not await open_by_itself(node.worker.parts)
     assert (await node.ask(Verb.READ, "sys/seal-status"))["sealed"]
-    with pytest.raises(InvalidRequest, match="opens by itself"):
-        await node.put("sys/unseal", key=node.keys[0])
     assert await node.restart()
+
+
+async def test_sealed_by_hand_recovery_shares_open_it_again(node):
+    await node.put("sys/seal")
+    assert (await node.put("sys/unseal", key=node.keys[0]))["progress"] == 1
+    assert (await node.put("sys/unseal", key=node.keys[2]))["sealed"] is False
+    assert (await node.ask(Verb.READ, "auth/token/lookup-self"))["policies"] == ["root"]
+
+
+async def test_without_recovery_shares_it_takes_none(node, tmp_path):
+    fresh = Node(tmp_path / "fresh")
+    await fresh.restart()
+    fresh.root = (await fresh.put("sys/init"))["root_token"]
+    await fresh.put("sys/seal")
+    with pytest.raises(InvalidRequest, match="opens by itself and takes no shares"):
+        await fresh.put("sys/unseal", key=node.keys[0])
+    await fresh.worker.close()
 
 
 async def test_shares_of_another_kind_of_seal_are_refused_at_init(tmp_path):

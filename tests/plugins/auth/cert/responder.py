@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import threading
-import time
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -39,6 +38,7 @@ class Responder:
         self.nonce: bytes | None = None
         self.mood = ""
         self.asked = 0
+        self.stopped = threading.Event()
         responder = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -73,13 +73,14 @@ class Responder:
         ).start()
 
     def stop(self) -> None:
+        self.stopped.set()
         self.server.shutdown()
         self.server.server_close()
 
     def answer(self, body: bytes) -> tuple[int, bytes]:
         self.asked += 1
         if self.mood == "slow":
-            time.sleep(0.3)
+            self.stopped.wait(30)
         if self.mood in ("error", "redirect", "junk", "huge", "empty"):
             code = {"error": 500, "redirect": 302}.get(self.mood, 200)
             return code, {"junk": b"junk", "huge": b"x" * (1 << 20)}.get(self.mood, b"")
