@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from broker.barrier.authority import KeyRefused, collect, groups_answer, new_nonce
+from broker.barrier.authority import KeyRefused, check_recovery, collect, groups_answer, new_nonce
 from broker.barrier.keyring import Keyring, Random
 from broker.barrier.progress import Progress
 from broker.barrier.records import BarrierRecords
@@ -42,31 +42,63 @@ def check_seal_type(records: BarrierRecords, configured: str) -> None:
         )
 
 
+class SealRefused(InvalidRequest):
+    """A seal that needs no people does not open what is stored: it is another one, or the records were altered."""
+
+    def __init__(self, seal_type: str, reason: str) -> None:
+        super().__init__(f'the seal "{seal_type}" does not open the stored root key: {reason}')
+
+
 async def open_barrier(records: BarrierRecords, seal: Seal, seal_key: Secret[bytes] | None) -> Unsealed:
-    """Open root key, then keyring. Raises: KeyRefused; Unavailable if the seal's service does not answer."""
+    """Open root key, then keyring.
+
+    Raises: KeyRefused, or SealRefused for an auto seal; Unavailable if the seal's service does not answer.
+    """
     try:
         root_key = await seal.unwrap(records.root_key.wrapped, seal_key)
+    except Tampered as error:
+        if seal_key is not None:
+            raise KeyRefused from None
+        raise SealRefused(records.config.type, str(error)) from None
+    try:
         keyring = Keyring.unwrap(root_key.reveal(), records.keyring.wrapped)
     except Tampered:
         raise KeyRefused from None
     return Unsealed(root_key, keyring, seal_key)
 
 
+async def open_with(records: BarrierRecords, seal: Seal, key: Secret[bytes]) -> Unsealed:
+    """Open with the key that enough shares restored: it wraps the root key, or, with an auto seal, only proves.
+
+    Raises: KeyRefused, SealRefused; Unavailable if the seal's service does not answer.
+    """
+    if records.config.shares is not None:
+        return await open_barrier(records, seal, key)
+    if records.recovery is not None:
+        check_recovery(records.recovery.verifier, key)
+    return await open_barrier(records, seal, None)
+
+
 async def submit(
     progress: Progress | None, text: str, records: BarrierRecords, seal: Seal, *, random: Random
 ) -> tuple[Progress | None, Unsealed | None]:
-    """Take one share towards unsealing.
+    """Take one share towards unsealing; an auto seal that was sealed by hand takes recovery shares.
 
     Returns the progress to keep, and with the last share that is needed the open barrier (progress then ``None``).
-    Raises: ShareRejected or KeyRefused; keep the progress you had, it is not disturbed.
+    Raises: ShareRejected, KeyRefused or SealRefused; keep the progress you had, it is not disturbed.
     """
-    shares = records.config.shares
+    progress, key = gather(progress, text, records, random=random)
+    return (progress, None) if key is None else (None, await open_with(records, seal, key))
+
+
+def gather(
+    progress: Progress | None, text: str, records: BarrierRecords, *, random: Random
+) -> tuple[Progress, Secret[bytes] | None]:
+    """Take one share; with the last that is needed, return the restored key too. Raises: ShareRejected."""
+    shares = records.authority
     if shares is None:
         raise InvalidRequest(f'the seal "{records.config.type}" opens by itself and takes no shares')
-    progress, key = collect(progress or Progress(new_nonce(random)), text, shares)
-    if key is None:
-        return progress, None
-    return None, await open_barrier(records, seal, key)
+    return collect(progress or Progress(new_nonce(random)), text, shares)
 
 
 def reset(progress: Progress | None, nonce: str) -> None:

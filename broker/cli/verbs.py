@@ -41,7 +41,8 @@ def status_rows(body: Data, leader: Data) -> list[tuple[str, Any]]:
     """The rows of a seal status table."""
     recovery = body.get("recovery_seal")
     rows = [
-        ("Recovery Seal Type" if recovery else "Seal Type", body.get("type")),
+        ("Seal Type", body.get("type")),
+        *([("Recovery Seal Type", body["recovery_seal_type"])] if body.get("recovery_seal_type") else []),
         ("Initialized", body.get("initialized")),
         ("Sealed", body.get("sealed")),
         ("Total Recovery Shares" if recovery else "Total Shares", body.get("n")),

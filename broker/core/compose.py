@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +30,7 @@ from broker.core.revoker import Revoker
 from broker.core.routing import Registry, Router
 from broker.core.runtime import Runtime
 from broker.core.sealing import Node, SealState
+from broker.core.seals import Seals, build_seals
 from broker.core.settings import CoreSettings
 from broker.core.steward import Steward
 from broker.core.system.ceremony import SEAL_KEY
@@ -75,7 +76,7 @@ class Application:
             catalog=self.catalog,
             registry=self.registry,
             seal_state=self.seal_state,
-            seal=self.catalog.seals[self.settings.seal_type].build(prepared.seal_settings),
+            seals=prepared.seals,
             denials=self.denials,
             attendant=attendant or Unattended(),
             clock=self.clock,
@@ -185,7 +186,7 @@ class Prepared:
     catalog: Catalog
     backend: Backend
     settings: CoreSettings
-    seal_settings: Mapping[str, object]
+    seals: Seals
 
 
 def prepare(config: Any) -> Prepared:
@@ -196,24 +197,18 @@ def prepare(config: Any) -> Prepared:
         raise ConfigError(
             f'storage "{config.storage.type}" is unknown; storage backends: {", ".join(sorted(catalog.storage))}'
         )
-    seals = [stanza for stanza in config.seals if not stanza.disabled]
-    settings = _settings(config, seals[0].type if seals else "shamir")
-    if settings.seal_type not in catalog.seals:
-        raise ConfigError(
-            f'seal "{settings.seal_type}" is unknown; seals: {", ".join(sorted(catalog.seals))}'
-        )
+    seals = build_seals(config.seals, catalog.seals, os.environ)
     for stanza in config.audit:
         if stanza.type not in catalog.audit:
             known = ", ".join(sorted(catalog.audit))
             raise ConfigError(f'audit device "{stanza.type}" is unknown; audit devices: {known}')
     backend = backend_type.build(config.storage.settings)
-    return Prepared(catalog, backend, settings, dict(seals[0].settings) if seals else {})
+    return Prepared(catalog, backend, _settings(config), seals)
 
 
-def _settings(config: Any, seal_type: str) -> CoreSettings:
+def _settings(config: Any) -> CoreSettings:
     listeners = config.listeners
     return CoreSettings(
-        seal_type=seal_type,
         storage_type=config.storage.type,
         default_lease_ttl=int(config.default_lease_ttl.total_seconds()),
         max_lease_ttl=int(config.max_lease_ttl.total_seconds()),

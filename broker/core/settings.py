@@ -27,7 +27,6 @@ class LockoutRules:
 class CoreSettings:
     """TTLs in seconds."""
 
-    seal_type: str = "shamir"
     storage_type: str = "sqlite"
     default_lease_ttl: int = 768 * 3600
     max_lease_ttl: int = 768 * 3600

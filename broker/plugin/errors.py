@@ -108,3 +108,11 @@ class Tampered(BrokerError):
 
 class ConfigError(BrokerError):
     """A configuration mistake: one line with file, line number and what was expected."""
+
+
+class WrongSetting(ConfigError):
+    """A mistake in one setting of a plugin's stanza. The server puts the setting's file and line before it."""
+
+    def __init__(self, setting: str, message: str) -> None:
+        super().__init__(message)
+        self.setting = setting

@@ -5,8 +5,8 @@ key, the node unseals alone, and people keep *recovery shares* only to authorise
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from broker.plugin.secret import Secret
@@ -40,6 +40,13 @@ class Seal(ABC):
         Unavailable if a service does not answer.
         """
 
+    def stale(self, wrapped: bytes) -> bool:
+        """Tell whether ``wrap`` would use another key by now than the one that wrapped this.
+
+        The server then wraps anew what it has opened, so that the older key may be taken away.
+        """
+        return False
+
     async def close(self) -> None:  # noqa: B027 - most seals hold nothing open
         """Release what the seal holds open. Closing twice is allowed."""
 
@@ -48,9 +55,12 @@ class Seal(ABC):
 class SealType:
     """What a seal plugin registers: the name used in ``seal "NAME" {}`` and told as ``type`` by seal-status.
 
-    ``build`` receives the stanza's settings; it does no I/O and raises ConfigError for a setting it does not know.
+    ``build`` receives the stanza's settings, once, before the server forks: it may read local files, opens no
+    connection, and raises WrongSetting for a setting that it does not know or cannot use. ``environment`` names, for
+    settings that may come from there, the variables to look in; the first that is set counts, before the stanza.
     """
 
     name: str
     build: Callable[[Mapping[str, object]], Seal]
     summary: str = ""
+    environment: Mapping[str, Sequence[str]] = field(default_factory=dict)

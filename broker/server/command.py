@@ -9,11 +9,12 @@ from typing import Any, NoReturn
 
 from broker.plugin.errors import BrokerError, ConfigError
 from broker.server.config import load_config
-from broker.server.settings import ServerConfig
+from broker.server.settings import SealStanza, ServerConfig
 
 __all__ = ["main"]
 
 _COMPOSE = "broker.server.compose"
+_SEAL_TYPE = ("BROKER_SEAL_TYPE", "BAO_SEAL_TYPE", "VAULT_SEAL_TYPE")
 _DESCRIPTION = """\
 Start a server that answers API requests: sealed, from configuration files, or unsealed in memory with -dev.
 
@@ -114,10 +115,21 @@ def _configuration(options: argparse.Namespace) -> ServerConfig:
 
         config = dev_config(_dev_address(options), tls=options.dev_tls)
     elif options.config:
-        config = load_config([Path(path) for path in options.config])
+        config = _seal_of_environment(load_config([Path(path) for path in options.config]))
     else:
         raise _Usage("expected -config=FILE or -dev")
     return _override(config, options)
+
+
+def _seal_of_environment(config: ServerConfig) -> ServerConfig:
+    """Let the environment choose the type of the seal; its stanza, if there is one, keeps its settings."""
+    import dataclasses
+
+    wanted = next((os.environ[name] for name in _SEAL_TYPE if os.environ.get(name)), "")
+    if not wanted or any(seal.type == wanted for seal in config.seals if not seal.disabled):
+        return config
+    left = tuple(seal for seal in config.seals if seal.disabled)
+    return dataclasses.replace(config, seals=(*left, SealStanza(wanted)))
 
 
 def _override(config: ServerConfig, options: argparse.Namespace) -> ServerConfig:

@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 from broker.core.compose import Application, DevInfo, application, dev_bootstrap, prepare
-from broker.core.system.opening import open_by_itself
+from broker.core.system.unsealing import open_by_itself
 from broker.http.app import create_edge
 from broker.http.listener import RuleBook
 from broker.http.stored import StoredSettings
@@ -65,7 +65,7 @@ class Lifecycle:
                 log.warning("seal.unavailable error=%s", type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
             except BrokerError as error:
-                log.error("seal.cannot_open error=%s", type(error).__name__)
+                log.error("seal.cannot_open error=%s reason=%s", type(error).__name__, error)
                 return
             else:
                 return

@@ -230,7 +230,20 @@ class _Draft:
             settings = self._plain(body)
             node = next((inner.node for inner in body.entries if inner.key == "disabled"), Node(False, line))
             settings.pop("disabled", None)
-            self.seals.append(SealStanza(label, settings, disabled=self._value("disabled", bool, node)))
+            places = {inner.key: f"{self.file}:{inner.line}" for inner in body.entries}
+            disabled = self._value("disabled", bool, node)
+            self._check_seal(label, line, disabled)
+            self.seals.append(SealStanza(label, settings, disabled, places | {"": f"{self.file}:{line}"}))
+
+    def _check_seal(self, label: str, line: int, disabled: bool) -> None:
+        """There is one seal, or two during a migration: the one to leave is disabled."""
+        if disabled and label == "shamir":
+            self._fail(line, 'expected no seal "shamir" that is disabled: leave the stanza out')
+        if len(self.seals) > 1:
+            self._fail(line, "expected at most two seal stanzas, one of them with disabled = true")
+        if self.seals and self.seals[0].disabled == disabled:
+            found = "both are disabled" if disabled else "neither is disabled"
+            self._fail(line, f"expected one of the two seal stanzas to have disabled = true, {found}")
 
     def _add_audit(self, entry: Entry) -> None:
         for kind, _line, inner in self._labelled(entry, 'a type and a path: audit "file" "name" { ... }'):

@@ -90,11 +90,19 @@ class StorageStanza:
 
 @dataclass(frozen=True, slots=True)
 class SealStanza:
-    """One ``seal`` stanza. The settings may hold credentials, so they stay out of the repr."""
+    """One ``seal`` stanza. The settings may hold credentials, so they stay out of the repr.
+
+    ``places`` tells where each setting stands, and under ``""`` the stanza itself: ``/etc/broker.hcl:12``.
+    """
 
     type: str
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
     disabled: bool = False
+    places: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def place(self, setting: str = "") -> str:
+        """Return where a setting stands, or where the stanza does; the environment if in no file."""
+        return self.places.get(setting) or self.places.get("") or "the environment"
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ async def initialise_store(
     if _asks(wanted, "recovery_"):
         recovery = share_request(wanted, "recovery_")
     made = await initialise(
-        parts.settings.seal_type, parts.seal, shares, recovery, now=utc_now(), random=urandom
+        parts.seals.current.type, parts.seal, shares, recovery, now=utc_now(), random=urandom
     )
     keyring = made.unsealed.keyring
     store = await parts.seal_state.root_store(create=True)

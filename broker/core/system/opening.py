@@ -3,27 +3,22 @@
 Source: Vault's ``sys/init``, ``sys/unseal`` and ``sys/seal`` API documentation.
 """
 
-import os
 from dataclasses import asdict, dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated
 
-from broker.barrier.ceremonies import UNSEAL, dump
 from broker.barrier.initialise import AlreadyInitialized
-from broker.barrier.progress import Progress
-from broker.barrier.records import BarrierRecords
 from broker.barrier.shares import Share
-from broker.barrier.unseal import open_barrier, reset, submit
-from broker.core.system.ceremony import MAX_UNSEAL_BODY, SEAL_KEY, at_root, counted, look
+from broker.core.system.ceremony import MAX_UNSEAL_BODY, at_root, counted
 from broker.core.system.initialise import NewShares, initialise_store
 from broker.core.system.parts import Parts, SystemBase
 from broker.core.system.status import describe, stored
+from broker.core.system.unsealing import give_up, take_share
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotInitialized, TooLarge
 from broker.plugin.fields import Field, Nothing
 from broker.plugin.messages import Plain
 from broker.plugin.paths import Operation, Path
-from broker.plugin.seal import SealKind
 from broker.plugin.secret import Secret
 
 
@@ -61,7 +56,7 @@ async def write_init(system: SystemBase, ctx: Context, args: Init) -> Plain:
         raise AlreadyInitialized
     await _check_empty(parts)
     done = await initialise_store(parts, asdict(args))
-    if parts.seal.kind is SealKind.AUTO:
+    if parts.seals.current.auto:
         parts.seal_state.node.install_root_key(done.root_key.reveal())
     return Plain(done.answer)
 
@@ -115,56 +110,13 @@ async def write_unseal(system: SystemBase, ctx: Context, args: Unseal) -> Plain:
             if not args.reset:
                 raise NotInitialized
         elif args.reset:
-            _reset(parts, args.nonce)
+            give_up(parts, args.nonce)
         elif args.migrate:
             raise InvalidRequest("can't perform a seal migration, no migration seal found")
         else:
-            await _submit(parts, records, text)
+            await take_share(parts, text)
     await parts.seal_state.enter()
     return Plain(await describe(parts))
-
-
-def _reset(parts: Parts, nonce: str) -> None:
-    node = parts.seal_state.node
-    with node.locked():
-        reset(look(node, UNSEAL, Progress)[1], nonce)
-        node.write_ceremony(UNSEAL, None)
-
-
-async def _submit(parts: Parts, records: BarrierRecords, text: str) -> None:
-    """Take one share; with the last, open the node for all workers."""
-    node = parts.seal_state.node
-    while node.root_key() is None:
-        seen, before = look(node, UNSEAL, Progress)
-        after, opened = await submit(before, text, records, parts.seal, random=os.urandom)
-        with node.locked():
-            if node.read_ceremony(UNSEAL) != seen or node.root_key() is not None:
-                continue  # another worker took a share meanwhile
-            node.write_ceremony(UNSEAL, dump(after))
-            if opened is None:
-                return
-            node.install_root_key(opened.root_key.reveal())
-            if opened.seal_key is not None:
-                node.write_ceremony(SEAL_KEY, opened.seal_key.reveal())
-
-
-async def open_by_itself(parts: Parts) -> bool:
-    """Unseal a node whose seal needs no people, once, when it starts; returns whether this call did.
-
-    A node that was sealed since stays sealed. Raises: KeyRefused; Unavailable if the seal's service does not answer.
-    """
-    node = parts.seal_state.node
-    if parts.seal.kind is not SealKind.AUTO or node.seal_generation():
-        return False
-    records = await stored(parts)
-    if records is None:
-        return False
-    opened = await open_barrier(records, parts.seal, None)
-    with node.locked():
-        if node.seal_generation():
-            return False
-        node.install_root_key(opened.root_key.reveal())
-    return True
 
 
 async def write_seal(system: SystemBase, ctx: Context, args: Nothing) -> None:

@@ -9,6 +9,7 @@ from broker.core.plugins import Catalog
 from broker.core.routing import Registry
 from broker.core.runtime import Runtime
 from broker.core.sealing import SealState
+from broker.core.seals import Seals
 from broker.core.settings import CoreSettings
 from broker.core.tenants import Tenant
 from broker.plugin.context import Context, Mount
@@ -25,10 +26,15 @@ class Parts:
     catalog: Catalog
     registry: Registry
     seal_state: SealState
-    seal: Seal
+    seals: Seals
     denials: Denials
     attendant: Attendant
     clock: Callable[[], float]
+
+    @property
+    def seal(self) -> Seal:
+        """Return the seal in use."""
+        return self.seals.current.seal
 
     def runtime(self) -> Runtime:
         """Return the unsealed parts. Raises: Sealed."""

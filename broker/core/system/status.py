@@ -20,7 +20,6 @@ from broker.plugin.errors import NotInitialized
 from broker.plugin.fields import Field, Json, Nothing
 from broker.plugin.messages import Plain
 from broker.plugin.paths import Operation, Path
-from broker.plugin.seal import SealKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +74,8 @@ async def describe(parts: Parts) -> dict[str, Any]:
         about,
         await stored(parts),
         progress(parts),
-        configured=settings.seal_type,
-        auto=parts.seal.kind is SealKind.AUTO,
+        configured=parts.seals.current.type,
+        auto=parts.seals.current.auto,
         sealed=parts.seal_state.current() is None,
     )
 

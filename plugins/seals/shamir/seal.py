@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from broker.plugin.errors import ConfigError, Tampered
+from broker.plugin.errors import Tampered, WrongSetting
 from broker.plugin.seal import Seal, SealKind
 from broker.plugin.secret import Secret
 
@@ -25,9 +25,9 @@ class ShamirSeal(Seal):
 
     @classmethod
     def build(cls, settings: Mapping[str, object]) -> "ShamirSeal":
-        """Build from the stanza. Raises: ConfigError, for there is nothing to set."""
+        """Build from the stanza. Raises: WrongSetting, for there is nothing to set."""
         if settings:
-            raise ConfigError(f'seal "shamir" has no setting {min(settings)!r}')
+            raise WrongSetting(min(settings), f'seal "shamir" has no setting {min(settings)!r}')
         return cls()
 
     async def wrap(self, root_key: Secret[bytes], key: Secret[bytes] | None) -> bytes:
