@@ -85,9 +85,13 @@ class Found:
 
 
 class TokenStore:
-    """Tokens of one tenant. Stateless but for the hashing key, which never changes once made."""
+    """Tokens of one tenant. Stateless but for the hashing key, which never changes once made.
 
-    def __init__(self, namespace_id: str) -> None:
+    ``since`` (Unix seconds): tokens from before it are dead, because the store was put back to an earlier state.
+    """
+
+    def __init__(self, namespace_id: str, since: int = 0) -> None:
+        self.since = since
         self._suffix = "" if namespace_id == "root" else "." + namespace_id
         self._batch = BatchTokens(self._suffix)
         self._salt: bytes | None = None
@@ -139,7 +143,7 @@ class TokenStore:
     async def _lookup_batch(self, tx: Transaction, token: str, now: float) -> Found | None:
         """A batch token has no storage name; it dies with its parent however that ends."""
         entry = self._batch.open(tx.codec, token)
-        if entry is None or not _lives(entry, now):
+        if entry is None or not self._lives(entry, now):
             return None
         if entry.parent and await self.alive(tx, entry.parent, now) is None:
             return None
@@ -148,15 +152,19 @@ class TokenStore:
     async def alive(self, tx: Transaction, name: str, now: float) -> TokenEntry | None:
         """Return the entry stored as ``name`` if it and all its ancestors live."""
         entry = await tx.load(ID + name, TokenEntry)
-        if entry is None or entry.severed or not _lives(entry, now):
+        if entry is None or entry.severed or not self._lives(entry, now):
             return None
         parent = entry.parent
         while parent:
             above = await tx.load(ID + parent, TokenEntry)
-            if above is None or (not above.severed and not _lives(above, now)):
+            if above is None or (not above.severed and not self._lives(above, now)):
                 return None
             parent = "" if above.severed else above.parent
         return entry
+
+    def _lives(self, entry: TokenEntry, now: float) -> bool:
+        unspent = not entry.revoked and entry.num_uses >= 0 and entry.created_at >= self.since
+        return unspent and (not entry.expires_at or entry.expires_at > now)
 
     async def horizon(self, tx: Transaction, entry: TokenEntry) -> float:
         """Return when a live token dies by itself or with an ancestor, in Unix seconds; infinity for never."""
@@ -289,10 +297,6 @@ class TokenStore:
                 await self.revoke(tx, name, now=now)
         if len(names) == batch:
             tx.save(due_path(now, "tidy", names[-1]), DueEntry("tidy", names[-1]))
-
-
-def _lives(entry: TokenEntry, now: float) -> bool:
-    return not entry.revoked and entry.num_uses >= 0 and (not entry.expires_at or entry.expires_at > now)
 
 
 def auth_of(entry: TokenEntry, token: Secret[str] | None, *, policies: tuple[str, ...]) -> Auth:

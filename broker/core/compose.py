@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from broker.access.policies import PolicyStore
 from broker.access.tokens import TokenStore
 from broker.audit.auditor import Auditor
 from broker.audit.guard import AuditGuard
-from broker.core import lockout
+from broker.barrier.anchor import AnchorFile
+from broker.core import lockout, sweeps
+from broker.core.anchoring import Anchors, OnceService
 from broker.core.attendance import Attendant, Unattended
 from broker.core.auditing import forget_callers
 from broker.core.clock import NodeClock
@@ -68,6 +71,13 @@ class Application:
         self.node = node
         self.clock = NodeClock(node)
         self.catalog = prepared.catalog
+        anchor = self.settings.rollback_anchor
+        self.anchors = Anchors(
+            AnchorFile(Path(anchor)) if anchor else None,
+            accept=self.settings.accept_rollback,
+            revoke_all=sweeps.put_all,
+            clock=self.clock,
+        )
         self.registry = Registry(prepared.catalog.engines, prepared.catalog.auth_methods)
         self.denials = Denials(node)
         self.seal_state = SealState(node=node, backend=prepared.backend, build=self._unseal)
@@ -79,6 +89,7 @@ class Application:
             seals=prepared.seals,
             denials=self.denials,
             attendant=attendant or Unattended(),
+            anchors=self.anchors,
             clock=self.clock,
         )
         self._backend = prepared.backend
@@ -107,17 +118,14 @@ class Application:
         """Enter every part, in order; the runtime's stack leaves them in reverse."""
         writer = Writer()
         open_store = partial(TenantStore, signal=self.node, writer=writer)
-        root = Tenant(
-            ROOT_NAMESPACE,
-            None,
-            open_store(raw, tenant="root", codec=seal.root_codec()),
-            TokenStore("root"),
-            PolicyStore(),
-        )
+        store = open_store(raw, tenant="root", codec=seal.root_codec())
+        tokens = TokenStore("root", await self.anchors.since(store))
+        root = Tenant(ROOT_NAMESPACE, None, store, tokens, PolicyStore())
         tenants = Tenants(
             backend=self._backend,
             root=root,
             open_store=open_store,
+            anchors=self.anchors,
             codec=seal.codec,
             build_router=self._build_router,
         )
@@ -145,6 +153,7 @@ class Application:
             tenants=tenants,
             backend=self._backend,
             upkeep=upkeep,
+            anchors=self.anchors,
             revoker=revoker,
             clock=self.clock,
         )
@@ -172,6 +181,7 @@ class Application:
             "tokens": TokenService(tenant, self.settings, self._router_of),
             "lockout": lockout.LockoutService(tenant, self.settings),
             "logins": LoginService(tenant),
+            "once": OnceService(tenant.tokens.since),
         }
         return kind.build(mount, **{name: services[name] for name in kind.needs})
 
@@ -221,6 +231,8 @@ def _settings(config: Any) -> CoreSettings:
         unauthenticated_generate_root=any(
             not item.disable_unauthed_generate_root_endpoints for item in listeners
         ),
+        rollback_anchor=str(config.rollback_anchor or ""),
+        accept_rollback=config.accept_rollback,
         raw_storage=config.raw_storage_endpoint,
         introspection=config.introspection_endpoint,
         sanitized=sanitized(config),

@@ -37,6 +37,9 @@ class CoreSettings:
     unsafe_audit: bool = False
     unauthenticated_rekey: bool = False
     unauthenticated_generate_root: bool = False
+    rollback_anchor: str = ""
+    """The file that tells whether the store was put back to an earlier state; empty for none."""
+    accept_rollback: bool = False
     raw_storage: bool = False
     introspection: bool = False
     user_lockout: Mapping[str, LockoutRules] = field(default_factory=dict)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from broker.barrier.keyring import utc_now
+from broker.core.anchoring import Anchors
 from broker.core.duties import Duties
 from broker.core.revoker import Revoker
 from broker.core.rounds import Rounds
@@ -39,6 +40,7 @@ class Steward:
         tenants: Tenants,
         backend: Backend,
         upkeep: Callable[[], Awaitable[None]],
+        anchors: Anchors,
         revoker: Revoker,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -46,6 +48,7 @@ class Steward:
         self._tenants = tenants
         self._backend = backend
         self._upkeep = upkeep
+        self._anchors = anchors
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
         self._lock: HeldLock | None = None
@@ -113,6 +116,7 @@ class Steward:
         if self._lock is None or not self._lock.held():
             self._lock = await self._backend.try_lock("steward")
             self._rounds.forget()  # somebody else may have been steward since
+            self._anchors.forget()
         if self._lock is None:
             return
         keyring = self._seal.keyring()
@@ -120,3 +124,5 @@ class Steward:
             await self._seal.rotate()
             log.info("barrier.rotated reason=%s", reason)
         await self._rounds.walk()
+        stores = [tenant.store for tenant in self._tenants.all_open()]
+        await self._anchors.keep(self._seal.node, self._tenants.root.store, stores)

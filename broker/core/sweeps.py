@@ -69,6 +69,11 @@ def put(tx: Transaction, sweep: Sweep, now: float) -> None:
     tx.save(due_path(now, KIND, name), DueEntry(KIND, name))
 
 
+def put_all(tx: Transaction, until: int) -> None:
+    """Have the steward revoke everything that was handed out up to ``until`` (Unix seconds)."""
+    put(tx, Sweep("", until=until), until)
+
+
 async def tidy(tx: Transaction, after: str, now: float) -> None:
     """Take one bounded step through the leases behind ``after``, and enter the next one as due.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from broker.access.policies import PolicyStore
 from broker.access.tokens import TokenStore, base62
 from broker.barrier.codec import TenantCodec
+from broker.core.anchoring import Anchors
 from broker.core.records import MOUNTS, NAMESPACES, MountTable, NamespaceRecord
 from broker.core.routing import Router
 from broker.core.transact import transact
@@ -80,12 +81,14 @@ class Tenants:
         backend: Backend,
         root: Tenant,
         open_store: Callable[..., TenantStore],
+        anchors: Anchors,
         codec: Callable[[str, Secret[bytes]], TenantCodec],
         build_router: Callable[[Tenant, MountTable, Router | None], Router],
     ) -> None:
         self._backend = backend
         self.root = root
         self._open_store = open_store
+        self._anchors = anchors
         self._codec = codec
         self._build_router = build_router
         self._open: dict[str, Tenant] = {}
@@ -141,7 +144,7 @@ class Tenants:
         return known if known is not None else await self.open(parent, record)
 
     async def open(self, parent: Tenant, record: NamespaceRecord, *, create: bool = False) -> Tenant:
-        """Open a child's store in this worker."""
+        """Open a child's store in this worker. Raises: Unavailable if it was put back to an earlier state."""
         async with self._opening:
             known = self._open.get(record.uuid)
             if known is not None:
@@ -149,11 +152,16 @@ class Tenants:
             raw = await self._backend.open(record.uuid, create=create)
             codec = self._codec(record.uuid, Secret(bytes.fromhex(record.secret)))
             store = self._open_store(raw, tenant=record.uuid, codec=codec)
-            await complete_mounts(store)
+            try:
+                since = await self._anchors.meet(self.root.store, store)
+                await complete_mounts(store)
+            except BaseException:
+                await store.close()
+                raise
             info = NamespaceInfo(
                 record.id, record.uuid, f"{parent.info.path}{record.name}/", record.custom_metadata or {}
             )
-            tenant = Tenant(info, parent, store, TokenStore(record.id), PolicyStore())
+            tenant = Tenant(info, parent, store, TokenStore(record.id, since), PolicyStore())
             self._open[record.uuid] = tenant
             return tenant
 
@@ -191,6 +199,7 @@ class Tenants:
         """Destroy a deleted tenant's store."""
         await self.close(tenant_uuid)
         await self._backend.drop(tenant_uuid)
+        await self._anchors.drop(self.root.store, tenant_uuid)
 
     def all_open(self) -> list[Tenant]:
         return [self.root, *self._open.values()]

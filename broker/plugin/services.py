@@ -94,6 +94,16 @@ class Logins(Protocol):
         """
 
 
+class Once(Protocol):
+    """What is good for a number of uses only (service ``once``)."""
+
+    def counts(self, issued_at: float) -> bool:
+        """Tell whether every use of something issued at that time (Unix seconds) is known.
+
+        It is not if the store was put back since to an earlier state, which forgot uses: then it is good for none.
+        """
+
+
 class Tokens(Protocol):
     """The token store of the request's tenant (service ``tokens``).
 

@@ -62,6 +62,12 @@ def _parser() -> _Parser:
         metavar="PATH",
         help="file or folder; may be repeated",
     )
+    config.add_argument(
+        "-accept-rollback",
+        "--accept-rollback",
+        action="store_true",
+        help="open a store that was put back to an earlier state, and end every token in it",
+    )
     dev.add_argument("-dev", "--dev", action="store_true", help="in memory, unsealed, KV v2 at secret/")
     dev.add_argument(
         "-dev-root-token-id", "--dev-root-token-id", metavar="TOKEN", help="the root token to create"

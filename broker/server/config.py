@@ -56,7 +56,7 @@ _IGNORED: Final = frozenset(_IGNORED_NAMES.split())
 _IGNORED_IN_LISTENER: Final = frozenset(_IGNORED_LISTENER_NAMES.split())
 # Stanzas with a class of their own, or with a meaning that the type alone does not give.
 _STANZAS: Final = ("listener", "storage", "backend", "seal", "audit", "user_lockout")
-_NOT_SETTINGS: Final = frozenset({"listeners", "seals", "dev", "ignored", *_STANZAS})
+_NOT_SETTINGS: Final = frozenset({"listeners", "seals", "dev", "accept_rollback", "ignored", *_STANZAS})
 
 
 def load_config(paths: Sequence[Path]) -> ServerConfig:

@@ -159,6 +159,9 @@ class ServerConfig:
     unsafe_allow_api_audit_creation: bool = False
     raw_storage_endpoint: bool = False
     introspection_endpoint: bool = False
+    rollback_anchor: Path | None = None
+    """A file outside the storage, by which an older copy of the storage is noticed."""
+    accept_rollback: bool = False  # of the command line only
     plugin_directory: Path | None = None
     plugins: tuple[str, ...] = ()
     telemetry: Mapping[str, Any] = field(default_factory=dict)

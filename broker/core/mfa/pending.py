@@ -67,7 +67,9 @@ async def hold(tenant: Tenant, tx: Transaction, auth: Auth, mount: Mount, ctx: C
 async def find(tenant: Tenant, tx: Transaction, request_id: str, now: float) -> PendingLogin | None:
     """Return the login that waits under a request id."""
     found = await tx.load(PENDING + await tenant.tokens.hash_of(tx, request_id), PendingLogin)
-    return found if found is not None and now < found.expires_at else None
+    if found is None or found.expires_at - WAITS_SECONDS < tenant.tokens.since:
+        return None
+    return found if now < found.expires_at else None
 
 
 async def stands(tx: Transaction, found: PendingLogin, mount: Mount) -> bool:

@@ -163,7 +163,8 @@ async def attempt(tenant: Tenant, ctx: Context, method: TotpMethod, entity: str,
             )
         step = matching_step(secret, code, ctx.now)
         again = step is not None and step == secret.used_step and secret.used_by == ctx.request_id
-        good = again or (step is not None and step > secret.used_step)
+        fresh = step is not None and step > secret.used_step and step * secret.period >= tenant.tokens.since
+        good = again or fresh
         if good and step is not None:
             new = msgspec.structs.replace(secret, used_step=step, used_by=ctx.request_id)
         else:

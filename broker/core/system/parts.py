@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from broker.core.anchoring import Anchors
 from broker.core.attendance import Attendant
 from broker.core.denials import Denials
 from broker.core.plugins import Catalog
@@ -29,6 +30,7 @@ class Parts:
     seals: Seals
     denials: Denials
     attendant: Attendant
+    anchors: Anchors
     clock: Callable[[], float]
 
     @property

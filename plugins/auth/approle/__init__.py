@@ -15,6 +15,6 @@ def register_auth_methods() -> Sequence[AuthMethodType]:
             "approle",
             build=ApproleMethod,
             summary="Logins of machines with a role id and a secret id.",
-            needs=("lockout",),
+            needs=("lockout", "once"),
         )
     ]

@@ -21,7 +21,7 @@ from broker.plugin import (
     Secret,
     View,
 )
-from broker.plugin.services import Lockout
+from broker.plugin.services import Lockout, Once
 from broker.plugin.tokenparams import cidrs, within
 
 from . import paths as p
@@ -34,9 +34,10 @@ BAD_LOGIN = "invalid role or secret ID"
 class ApproleMethod(AuthMethod):
     """Roles and their secret ids."""
 
-    def __init__(self, mount: Mount, *, lockout: Lockout) -> None:
+    def __init__(self, mount: Mount, *, lockout: Lockout, once: Once) -> None:
         super().__init__(mount)
         self._lockout = lockout
+        self._once = once
 
     async def login(self, ctx: Context, args: p.LogIn) -> Auth:
         """Return a token for a role id and a secret id."""
@@ -61,6 +62,8 @@ class ApproleMethod(AuthMethod):
     ) -> tuple[str, RoleRecord, store.Known]:
         """Return the role and the secret id if they belong together. Raises: InvalidRequest, all alike."""
         known = None if found is None else await store.find_secret(ctx, found[1], secret_id.reveal())
+        if known is not None and known.record.uses_left and not self._once.counts(known.record.created_at):
+            known = None
         source = ctx.connection.remote_address
         if known is None or known.record.custom:
             await self._lockout.guard(ctx, role_id, source)

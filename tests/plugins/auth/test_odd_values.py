@@ -14,6 +14,7 @@ from broker_plugins.auth.ldap import LdapMethod
 from broker_plugins.auth.userpass.hashing import Cost
 from broker_plugins.auth.userpass.method import UserpassMethod
 
+from broker.core.anchoring import OnceService
 from broker.plugin import AuthMethod, BrokerError, Connection
 from broker.plugin.testing.engine import EngineHarness
 from tests.fixtures.issuer import RSA, pem, signed
@@ -91,7 +92,7 @@ SUBJECTS = (
     Subject(
         ApproleMethod,
         stored={"role/odd": {"role_id": "odd"}},
-        services=lambda: {"lockout": Noted()},
+        services=lambda: {"lockout": Noted(), "once": OnceService(0)},
     ),
     Subject(CertMethod, stored={}, complete={"certs/{name}": {"certificate": authority().pem}}),
     Subject(

@@ -1,6 +1,7 @@
 import pytest
 from broker_plugins.auth.approle.method import ApproleMethod
 
+from broker.core.anchoring import OnceService
 from broker.plugin import Connection
 from broker.plugin.testing.engine import EngineHarness
 from tests.plugins.auth.lockouts import Noted
@@ -13,7 +14,7 @@ def lockout():
 
 @pytest.fixture
 def kit(lockout):
-    made = EngineHarness(ApproleMethod, services={"lockout": lockout})
+    made = EngineHarness(ApproleMethod, services={"lockout": lockout, "once": OnceService(0)})
     made.connection = Connection(remote_address="192.0.2.7")
     return made
 
