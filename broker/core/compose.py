@@ -117,7 +117,7 @@ class Application:
     async def _unseal(self, seal: SealState, raw: Store) -> Runtime:
         """Enter every part, in order; the runtime's stack leaves them in reverse."""
         writer = Writer()
-        open_store = partial(TenantStore, signal=self.node, writer=writer)
+        open_store = partial(TenantStore, signal=self.node, writer=writer, renew=seal.reload_keyring)
         store = open_store(raw, tenant="root", codec=seal.root_codec())
         tokens = TokenStore("root", await self.anchors.since(store))
         root = Tenant(ROOT_NAMESPACE, None, store, tokens, PolicyStore())

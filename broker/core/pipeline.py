@@ -42,6 +42,7 @@ from broker.plugin.errors import (
     NotInitialized,
     PermissionDenied,
     Sealed,
+    Tampered,
     Unavailable,
     UnsupportedOperation,
     UnsupportedPath,
@@ -275,7 +276,10 @@ class Core:
         fill_caller(entry, session.found, request.token.reveal() if request.token is not None else "")
         context = attempt.context = self._contexts.of(request, way, tx, session, now)
         if row is not None and row.exists is not None and verb is Verb.UPDATE and route is not None:
-            present = await row.exists(route.engine, context, route.params)
+            try:
+                present = await row.exists(route.engine, context, route.params)
+            except Tampered:
+                present = True  # it is there, though it does not open; policies have not been asked yet
             verb = Verb.UPDATE if present else Verb.CREATE
             operation = _pick(row, verb)
             context.verb = verb

@@ -21,6 +21,7 @@ class View(Protocol):
 
     Nothing is stored until the request commits, and then all of it or none. Records are frozen ``msgspec.Struct``
     classes whose first field is a format number (``v: int = 1``); a loaded record may be shared, so never alter it.
+    ``get`` and ``load`` raise ``Tampered`` for an entry that does not open; ``delete`` and ``discard`` remove it all the same.
     """
 
     @property
@@ -35,6 +36,9 @@ class View(Protocol):
     def save(self, path: str, record: msgspec.Struct) -> None: ...
 
     def delete(self, path: str) -> None: ...
+
+    async def discard(self, path: str) -> None:
+        """As ``delete``, where ``load`` raised ``Tampered``: the commit rests on the entry not being replaced meanwhile."""
 
     async def list(self, prefix: str = "", *, after: str = "", limit: int | None = None) -> Sequence[str]:
         """Direct children below ``prefix`` in order, folders ending in ``/``."""

@@ -1,7 +1,9 @@
 """One tenant's store with its decrypted cache: where transactions begin."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
+from broker.plugin.errors import Tampered
 from broker.plugin.storage import Store
 
 from .cache import Entry, PlainCache, absent
@@ -19,6 +21,7 @@ class TenantStore:
 
     Cached reads are exact on a node: a transaction that begins after a commit was acknowledged anywhere on
     the node sees it. ``begin`` compares one integer; only if it moved is the change feed read.
+    ``renew`` has the codec take over keys that another worker made.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class TenantStore:
         writer: Writer,
         cache_bytes: int = CACHE_BYTES,
         max_entry_bytes: int = MAX_ENTRY_BYTES,
+        renew: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.tenant = tenant
         self.store = store
@@ -41,6 +45,7 @@ class TenantStore:
         self.applied = -1  # The revision up to which the cache has heard all news; -1 before the first.
         self.signal_seen: int | None = None
         self._signal = signal
+        self._renew = renew
         self._generation = 0
         self._catching_up = asyncio.Lock()
 
@@ -106,11 +111,24 @@ class TenantStore:
         if stored is None:
             entry = absent(applied)
         else:
-            entry = Entry(self.codec.open(path, stored.value), stored.revision, max(stored.revision, applied))
+            try:
+                value = self.codec.open(path, stored.value)
+            except Tampered:
+                value = await self._open_for_certain(path, stored.value)
+            entry = Entry(value, stored.revision, max(stored.revision, applied))
         # News applied while the store was being read may have been about this path: then it must not be kept.
         if generation == self._generation and (applied == self.applied or entry.revision > self.applied):
             self.cache.remember(path, entry)
         return entry
+
+    async def _open_for_certain(self, path: str, sealed: bytes) -> bytes:
+        """Decrypt with the newest keys there are. Raises: Tampered: the entry is damaged, and not just new."""
+        if self._renew is not None:
+            await self._renew()
+        try:
+            return self.codec.open(path, sealed)
+        except Tampered as error:
+            raise Tampered(str(error)) from None
 
     def forget(self) -> None:
         """Drop all plaintext, as when sealing; reads under way are not cached either."""

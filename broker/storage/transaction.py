@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import msgspec
 
 from broker.plugin.errors import TooLarge
-from broker.plugin.storage import Batch, Rejected
+from broker.plugin.storage import ABSENT, Batch, Rejected
 
 from .cache import Entry
 from .errors import TransactionConflict, Undecodable
@@ -117,6 +117,16 @@ class Transaction:
     def delete(self, path: str) -> None:
         """Remove what is at ``path``, if anything, when the transaction commits."""
         self._writes[check_path(path)] = None
+
+    async def discard(self, path: str) -> None:
+        """Remove what is at ``path``, unread: it need not open. The commit rests on nobody having replaced it meanwhile."""
+        if path not in self._reads:
+            store = self._store
+            applied = store.applied
+            stored = await store.store.get(check_path(path))
+            revision = ABSENT if stored is None else stored.revision
+            self._reads[path] = Entry(None, revision, max(revision, applied))
+        self.delete(path)
 
     async def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> Names:
         """Return the children below ``prefix`` in order, folders ending in ``/``, this transaction's writes included."""

@@ -47,6 +47,10 @@ class View:
         """As ``Transaction.delete``."""
         self.transaction.delete(self.prefix + path)
 
+    def discard(self, path: str) -> Coroutine[Any, Any, None]:
+        """As ``Transaction.discard``."""
+        return self.transaction.discard(self.prefix + path)
+
     def list(
         self, prefix: str = "", *, after: str = "", limit: int | None = None
     ) -> Coroutine[Any, Any, Names]:

@@ -35,6 +35,13 @@ def rows(base: sqlite3.Connection, like: str) -> dict[str, bytes]:
     return dict(base.execute("SELECT path, value FROM entries WHERE path LIKE ?", (like,)).fetchall())
 
 
+def spoil(base: sqlite3.Connection, path: str, at: int = -1) -> None:
+    """Turn one bit of a stored entry."""
+    changed = bytearray(rows(base, path)[path])
+    changed[at] ^= 1
+    put(base, path, bytes(changed))
+
+
 def put(base: sqlite3.Connection, path: str, value: bytes) -> None:
     assert base.execute("UPDATE entries SET value = ? WHERE path = ?", (value, path)).rowcount == 1
 
@@ -51,12 +58,10 @@ def test_a_flipped_bit_spoils_that_entry_only_and_is_told_by_name(begin):
     mine = f"logical/{uuid_of(node, 'secret')}/%"
 
     def flip(base: sqlite3.Connection) -> None:
-        for path, sealed in rows(base, mine).items():
+        for path in rows(base, mine):
             at = FLIPPED.get(path.rpartition("/")[2])
             if at is not None:
-                changed = bytearray(sealed)
-                changed[at] ^= 1
-                put(base, path, bytes(changed))
+                spoil(base, path, at)
 
     edited(node, flip)
     lines = node.spread()
@@ -72,6 +77,50 @@ def test_a_flipped_bit_spoils_that_entry_only_and_is_told_by_name(begin):
         node.ok("DELETE", f"secret/{name}")
         node.ok("POST", f"secret/{name}", {"k": "written anew"})
         assert node.ok("GET", f"secret/{name}").data == {"k": "written anew"}
+
+
+def test_a_versioned_secret_whose_metadata_are_damaged_can_be_got_rid_of(begin):
+    node = begin()
+    node.kv("secret")
+    for name in (*FLIPPED, "good"):
+        for number in (1, 2):
+            node.ok("POST", f"secret/data/{name}", {"data": {"k": f"value of {name} {number}"}})
+    node.ok("POST", "secret/data/body/below", {"data": {"k": "below"}})
+    prefix = f"logical/{uuid_of(node, 'secret')}"
+    node.policy("reader", 'path "secret/data/*" { capabilities = ["read"] }')
+    node.policy("remover", 'path "secret/metadata/*" { capabilities = ["delete"] }')
+    reader, remover = node.mint("reader"), node.mint("remover")
+
+    def flip(base: sqlite3.Connection) -> None:
+        for name, at in FLIPPED.items():
+            spoil(base, f"{prefix}/meta/{name}", at)
+        spoil(base, f"{prefix}/ver/good/1")
+
+    edited(node, flip)
+    lines = node.spread()[:6]
+    assert node.ok("LIST", "secret/metadata").data["keys"] == sorted([*FLIPPED, "good", "body/"])
+    for name in FLIPPED:
+        for line in lines:
+            for path in (f"secret/data/{name}", f"secret/metadata/{name}"):
+                reply = line.call("GET", path)
+                assert reply.status == 500 and f"/meta/{name}' does not open" in reply.errors[0]
+        # Who may not write learns nothing from trying.
+        assert node.call("POST", f"secret/data/{name}", {"data": {}}, token=reader).status == 403
+        assert node.call("DELETE", f"secret/metadata/{name}", token=reader).status == 403
+        node.ok("DELETE", f"secret/metadata/{name}", token=remover)
+        for line in lines:
+            assert line.call("GET", f"secret/data/{name}").status == 404
+        assert node.ok("POST", f"secret/data/{name}", {"data": {"k": "anew"}}).data["version"] == 1
+        assert node.call("GET", f"secret/data/{name}?version=2").status == 404
+    assert node.ok("GET", "secret/data/body/below").data["data"] == {"k": "below"}
+    assert "/ver/good/1' does not open" in node.call("GET", "secret/data/good?version=1").errors[0]
+    assert node.ok("GET", "secret/data/good").data["data"] == {"k": "value of good 2"}
+    node.ok("PUT", "secret/destroy/good", {"versions": [1]})
+    assert node.call("GET", "secret/data/good?version=1").status == 404
+    node.server.kill()
+    with closing(sqlite3.connect(base_of(node))) as base:
+        left = {path.removeprefix(f"{prefix}/") for path in rows(base, f"{prefix}/ver/%")}
+    assert left == {*(f"ver/{name}/1" for name in FLIPPED), "ver/body/below/1", "ver/good/2"}
 
 
 def test_swapped_entries_do_not_open(begin):

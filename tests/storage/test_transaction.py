@@ -3,7 +3,7 @@ import asyncio
 import msgspec
 import pytest
 
-from broker.plugin.errors import InvalidRequest, TooLarge
+from broker.plugin.errors import InvalidRequest, Tampered, TooLarge
 from broker.storage import TransactionConflict, Undecodable
 
 
@@ -298,3 +298,55 @@ async def test_whether_anything_below_a_prefix_was_written(tenant):
     assert not transaction.writes_below("b/")
     transaction.delete("b/c")
     assert transaction.writes_below("b/")
+
+
+class Spoiling:
+    """A codec that opens nothing at ``bad``, however new its keys are."""
+
+    def __init__(self, codec):
+        self.seal, self._open = codec.seal, codec.open
+
+    def open(self, path, sealed):
+        if path == "bad":
+            raise Tampered(f"stored entry at {path!r} does not open")
+        return self._open(path, sealed)
+
+
+async def test_what_does_not_open_can_be_removed_unread(worker, codec):
+    tenant = worker(codec=Spoiling(codec))
+    await put(tenant, bad=b"1", good=b"1")
+    tenant.forget()
+    transaction = await tenant.begin()
+    with pytest.raises(Tampered):
+        await transaction.get("bad")
+    await transaction.discard("bad")
+    assert await transaction.get("bad") is None
+    await transaction.discard("never")
+    await transaction.commit()
+    assert await (await tenant.begin()).scan("") == ["good"]
+
+
+async def test_what_was_replaced_before_it_is_removed_unread_stays(worker, codec):
+    tenant, other = worker(codec=Spoiling(codec)), worker()
+    await put(tenant, bad=b"1")
+    transaction = await tenant.begin()
+    await transaction.discard("bad")
+    await put(other, bad=b"2")
+    with pytest.raises(TransactionConflict):
+        await transaction.commit()
+    assert await (await other.begin()).get("bad") == b"2"
+
+
+async def test_an_entry_under_a_newer_key_opens_once_the_key_is_known(worker, codec):
+    known = []
+
+    class Late(Spoiling):
+        def open(self, path, sealed):
+            return codec.open(path, sealed) if known else super().open(path, sealed)
+
+    async def renew():
+        known.append(True)
+
+    await put(worker(), bad=b"1")
+    tenant = worker(codec=Late(codec), renew=renew)
+    assert await (await tenant.begin()).get("bad") == b"1"

@@ -6,14 +6,19 @@ from typing import TypeVar
 import msgspec
 
 from broker.plugin.context import View
+from broker.plugin.errors import Tampered
 
 R = TypeVar("R", bound=msgspec.Struct)
 
 
 class MemoryStore:
-    """Committed entries, path to bytes. ``loads`` and ``writes`` count what the engine asked for."""
+    """Committed entries, path to bytes. ``loads`` and ``writes`` count what the engine asked for.
+
+    ``damaged`` are paths whose entries do not open, until something is written there.
+    """
 
     def __init__(self) -> None:
+        self.damaged: set[str] = set()
         self.entries: dict[str, bytes] = {}
         self.loads: list[str] = []
         self.writes: list[str] = []
@@ -32,6 +37,8 @@ class MemoryTransaction:
 
     def get(self, path: str) -> bytes | None:
         self.store.loads.append(path)
+        if path in self.store.damaged and path not in self.pending:
+            raise Tampered(f"stored entry at {path!r} does not open")
         return self.pending[path] if path in self.pending else self.store.entries.get(path)
 
     def put(self, path: str, value: bytes | None) -> None:
@@ -52,6 +59,7 @@ class MemoryTransaction:
         """Store every write."""
         for path, value in self.pending.items():
             self.store.writes.append(path)
+            self.store.damaged.discard(path)
             if value is None:
                 self.store.entries.pop(path, None)
             else:
@@ -85,6 +93,9 @@ class MemoryView:
 
     def delete(self, path: str) -> None:
         self._transaction.put(self._prefix + path, None)
+
+    async def discard(self, path: str) -> None:
+        self.delete(path)
 
     async def list(self, prefix: str = "", *, after: str = "", limit: int | None = None) -> Sequence[str]:
         return _page(self._transaction.paths(self._prefix + prefix), _child, after, limit)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from broker.plugin import Context, Engine, InvalidRequest, NotFound, Nothing, Raw, Settled
+from broker.plugin import Context, Engine, InvalidRequest, NotFound, Nothing, Raw, Settled, Tampered
 
 from . import arguments as take
 from .documents import merge_patch, outline
@@ -210,7 +210,13 @@ class ContentHandlers(VersionedBase):
                 changes[name] = value or 0 if name == "max_versions" else bool(value)
         if args.delete_version_after is not UNSET:
             changes["delete_version_after"] = max(-1, whole_seconds(args.delete_version_after))
-        ctx.storage.save(CONFIG, msgspec.structs.replace(await self.config(ctx), **changes))
+        try:
+            before = await self.config(ctx)
+        except Tampered as error:
+            await ctx.storage.discard(CONFIG)
+            before = EngineConfig()
+            ctx.warn(f"{error}; what is not given is as on a new mount")
+        ctx.storage.save(CONFIG, msgspec.structs.replace(before, **changes))
 
 
 def nothing_to_patch() -> Raw:

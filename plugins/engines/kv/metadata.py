@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
-from broker.plugin import Context, NotFound, Raw, Verb, View
+from broker.plugin import Context, NotFound, Raw, Tampered, Verb, View
 
 from . import arguments as take
 from .engine import ContentHandlers, named, nothing_to_patch
 from .errors import NoName, Upgrading, WrongFamily
-from .records import Metadata, duration, metadata_path, timestamp, version_path
+from .records import Metadata, duration, metadata_path, timestamp, version_path, versions_folder
 from .settings import changed, check_metadata_cas, overruled
 from .upgrade import is_upgrading, upgrade_batch
 
@@ -69,13 +69,24 @@ class VersionedEngine(ContentHandlers):
         )
 
     async def delete_metadata(self, ctx: Context, args: take.Named) -> None:
-        """Remove a secret for good: every version and all settings."""
-        meta = await self.find(ctx, args.path)
+        """Remove a secret for good: every version and all settings. One whose metadata do not open goes as well."""
+        try:
+            meta = await self.find(ctx, args.path)
+        except Tampered:
+            await self._clear(ctx, args.path)
+            return
         if meta is None:
             return
         for number in meta.versions:
             ctx.storage.delete(version_path(args.path, number))
         ctx.storage.delete(metadata_path(args.path))
+
+    async def _clear(self, ctx: Context, path: str) -> None:
+        """Remove a secret whose metadata are of no use, with the versions that are found below its name."""
+        await ctx.storage.discard(metadata_path(path))
+        for name in await ctx.storage.list(versions_folder(path)):
+            if not name.endswith("/"):
+                ctx.storage.delete(versions_folder(path) + name)
 
     async def list_names(self, ctx: Context, args: take.ListNames) -> Mapping[str, Any]:
         """Return the names directly below a folder; folders end in a slash."""
@@ -120,9 +131,17 @@ class VersionedEngine(ContentHandlers):
         for name in names:
             meta = None
             if not name.endswith("/"):
-                meta = await ctx.storage.load(folder(path) + name, Metadata)
+                meta = await self._readable(ctx, folder(path) + name)
             info[name] = shown(meta) if meta else {}
         return {"key_info": info, "keys": names}
+
+    async def _readable(self, ctx: Context, place: str) -> Metadata | None:
+        """Return metadata for a listing, which those that do not open must not spoil."""
+        try:
+            return await ctx.storage.load(place, Metadata)
+        except Tampered as error:
+            ctx.warn(str(error))
+            return None
 
     async def explain(self, ctx: Context, args: take.Anything) -> None:
         """Tell a caller who forgot what the paths of version 2 begin with."""

@@ -72,7 +72,12 @@ def metadata_path(path: str) -> str:
 
 def version_path(path: str, number: int) -> str:
     """Return where the contents of one version are stored."""
-    return f"ver/{path}/{number}"
+    return f"{versions_folder(path)}{number}"
+
+
+def versions_folder(path: str) -> str:
+    """Return where the versions of a secret are stored; folders below it belong to other secrets."""
+    return f"ver/{path}/"
 
 
 def plain_path(path: str) -> str:
