@@ -5,9 +5,10 @@ falls due, or when entries of an older keyring term remain. The rest cost nothin
 know the tenants a few at a time.
 """
 
+import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from broker.core.duties import Duties
@@ -16,9 +17,16 @@ from broker.core.reencrypt import TICK_SECONDS as REENCRYPT_SECONDS
 from broker.core.reencrypt import advance, progress
 from broker.core.sealing import SealState
 from broker.core.tenants import Tenant, Tenants
+from broker.plugin.errors import BrokerError
+
+log = logging.getLogger("broker.steward")
 
 FIRST_VISITS = 50
 """Tenants that a steward gets to know in one tick."""
+
+
+AGAIN_SECONDS = 3.0
+"""After how long a tenant is visited again where a visit failed, if nothing changes before."""
 
 
 @dataclass(slots=True)
@@ -26,6 +34,7 @@ class Watch:
     """What the steward knows of one tenant. ``counter`` is its change counter at the last visit."""
 
     tenant: Tenant
+    met: bool = False
     counter: int = -1
     due: float = math.inf
     term: int = 0
@@ -55,21 +64,33 @@ class Rounds:
         first = 0
         for watch in list(self._known.values()):
             counter = self._seal.node.read(watch.tenant.store.tenant)
-            fresh = watch.counter < 0
+            fresh = not watch.met
             if counter != watch.counter or watch.due <= self._clock():
                 first += fresh
                 if fresh and first > FIRST_VISITS:
                     continue
-                if await self._tenants.drop_if_deleted(watch.tenant):
-                    del self._known[watch.tenant.info.uuid]
-                    continue
-                await self._visit(watch, counter)
-            await self._renew(watch, until)
+                await self._tried(watch, self._visit(watch, counter))
+            await self._tried(watch, self._renew(watch, until))
+
+    async def _tried(self, watch: Watch, work: Awaitable[None]) -> None:
+        """Do a part of the round. What is wrong with one tenant holds up no other; it is tried again after a while."""
+        try:
+            await work
+        except (BrokerError, OSError) as error:
+            log.warning(
+                "steward.tenant_failed tenant=%s error=%s", watch.tenant.info.uuid, type(error).__name__
+            )
+            watch.counter = self._seal.node.read(watch.tenant.store.tenant)
+            watch.due = self._clock() + AGAIN_SECONDS
 
     async def _visit(self, watch: Watch, counter: int) -> None:
         tenant = watch.tenant
-        if watch.counter < 0:
+        if await self._tenants.drop_if_deleted(tenant):
+            del self._known[tenant.info.uuid]
+            return
+        if not watch.met:
             await self._duties.meet(tenant)
+            watch.met = True
         due = await self._duties.settle(tenant)
         watch.due = math.inf if due is None else due
         watch.counter = counter  # as before the visit: what came in between is looked at next time
@@ -78,7 +99,13 @@ class Rounds:
     async def _meet_children(self, tenant: Tenant) -> None:
         tx = await tenant.store.begin()
         for name in await tx.list(NAMESPACES):
-            child = await self._tenants.child(tenant, name, tx)
+            try:
+                child = await self._tenants.child(tenant, name, tx)
+            except (BrokerError, OSError) as error:
+                log.warning(
+                    "steward.tenant_closed path=%s error=%s", tenant.info.path + name, type(error).__name__
+                )
+                continue  # looked at again when its parent changes
             if child is not None:
                 self._known.setdefault(child.info.uuid, Watch(child))
 
