@@ -257,8 +257,11 @@ def test_a_server_killed_on_a_full_disk_starts_again_and_reads(begin, small_disk
 def test_a_store_of_another_tenant_that_is_gone_leaves_the_rest_alone(begin):
     node = begin()
     tenant = node.ok("PUT", "sys/namespaces/one").data["uuid"]
+    node.ok("PUT", "sys/namespaces/two")
     node.kv("secret", version=1)
     node.ok("POST", "secret/a", {"k": "v"})
+    for namespace in ("", "two"):
+        node.mint("default", namespace=namespace, ttl="2s")
     node.server.kill()
     for file in base_of(node).parent.glob(f"{tenant}.db*"):
         file.write_bytes(b"this is no database" * 100)
@@ -266,3 +269,13 @@ def test_a_store_of_another_tenant_that_is_gone_leaves_the_rest_alone(begin):
     assert node.call("GET", "sys/mounts", namespace="one").status in (500, 503)
     assert node.ok("GET", "secret/a").data == {"k": "v"}
     node.ok("POST", "secret/b", {"k": "v"})
+
+    def accessors(namespace: str) -> list[str]:
+        return (
+            node.call("LIST", "auth/token/accessors", namespace=namespace)
+            .body.get("data", {})
+            .get("keys", [])
+        )
+
+    eventually(lambda: len(accessors("")) == 1)  # the root token
+    eventually(lambda: accessors("two") == [])
