@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from broker.plugin.errors import Tampered
 from broker.storage.transaction import Transaction
 
 PREFIX: Final = "sys/permits/"
@@ -51,11 +52,14 @@ async def take(tx: Transaction, rule: str, *, limit: int, version: int) -> str:
 
 
 async def release(tx: Transaction, permit: str) -> None:
-    """Give a permit back. None (empty), and one whose rule is gone, is as good as given back."""
+    """Give a permit back. None (empty), and one whose rule is gone or does not open, is as good as given back."""
     if not permit:
         return
     path = PREFIX + permit
-    shard = await tx.load(path, Shard)
+    try:
+        shard = await tx.load(path, Shard)
+    except Tampered:
+        return
     if shard is not None and shard.used > 0:
         tx.save(path, msgspec.structs.replace(shard, used=shard.used - 1))
 

@@ -44,6 +44,8 @@ _encode = msgspec.json.Encoder().encode
 TOKEN_LEASE = b'{"v":1}'
 MAX_DEPTH = 64
 """Ancestors a token may have; deeper chains are refused at creation."""
+UNREADABLE = TokenEntry(accessor="", policies=(), path="auth/token/unreadable", created_at=0)
+"""What stands for a token whose entry does not open, while it is ended."""
 
 
 def due_path(when: float, kind: str, name: str) -> str:
@@ -223,7 +225,7 @@ class TokenStore:
 
     async def revoke(self, tx: Transaction, name: str, *, now: float) -> None:
         """Revoke a token and, by descent, everything below it. Revoking what is gone is allowed."""
-        entry = await tx.load(ID + name, TokenEntry)
+        entry = await self._to_end(tx, name)
         if entry is None or entry.revoked or entry.severed:
             return  # a severed one is dead already, and its children are no longer its own
         if await tx.list(f"{CHILD}{name}/", limit=1) or await self._has_belongings(tx, name):
@@ -232,13 +234,28 @@ class TokenStore:
             return
         await self.erase(tx, name, entry)
 
+    async def _to_end(self, tx: Transaction, name: str) -> TokenEntry | None:
+        """Return the entry of a token that is to end. One that does not open gives way: its holder is nobody by now."""
+        try:
+            return await tx.load(ID + name, TokenEntry)
+        except Tampered:
+            await tx.discard(ID + name)
+            return UNREADABLE
+
     async def _has_belongings(self, tx: Transaction, name: str) -> bool:
         # Read, not listed: with it the commit rests on no secret being leased to the token meanwhile.
-        return await tx.get(LEASES + name) is not None
+        try:
+            return await tx.get(LEASES + name) is not None
+        except Tampered:
+            return True
 
     async def sever(self, tx: Transaction, name: str, *, now: float) -> None:
-        """Revoke a token but let its children live on as orphans."""
-        entry = await tx.load(ID + name, TokenEntry)
+        """Revoke a token but let its children live on as orphans; not those of one whose entry does not open."""
+        try:
+            entry = await tx.load(ID + name, TokenEntry)
+        except Tampered:
+            await self.revoke(tx, name, now=now)
+            return
         if entry is None:
             return
         if not await tx.list(f"{CHILD}{name}/", limit=1):
@@ -266,16 +283,16 @@ class TokenStore:
         Children of a revoked or expired token are revoked in turn (they were dead already, by descent); children of a
         severed one become orphans.
         """
-        entry = await tx.load(ID + name, TokenEntry)
+        entry = await self._to_end(tx, name)
         if entry is None:
             return True
         children = await tx.list(f"{CHILD}{name}/", limit=batch)
         for child in children:
-            below = await tx.load(ID + child, TokenEntry)
+            below = await self._to_end(tx, child)
             tx.delete(f"{CHILD}{name}/{child}")
             if below is None:
                 continue
-            if entry.severed:
+            if entry.severed and below is not UNREADABLE:
                 self.update(tx, child, below, msgspec.structs.replace(below, parent=""))
             else:
                 dead = msgspec.structs.replace(below, parent="", revoked=True, expires_at=now)
@@ -288,15 +305,34 @@ class TokenStore:
     async def tidy(self, tx: Transaction, after: str, *, now: float, batch: int = 200) -> None:
         """Take one bounded step through the tokens behind ``after``, and enter the next one as due.
 
-        Drops tokens whose parent is gone: nothing should leave such, so this costs only reads.
+        Drops tokens whose parent is gone, and those that do not open: nothing should leave such, so this costs only reads.
         """
         names = await tx.list(ID, after=after, limit=batch)
         for name in names:
-            entry = await tx.load(ID + name, TokenEntry)
-            if entry is not None and entry.parent and await tx.load(ID + entry.parent, TokenEntry) is None:
+            if await self._is_lost(tx, name):
                 await self.revoke(tx, name, now=now)
         if len(names) == batch:
             tx.save(due_path(now, "tidy", names[-1]), DueEntry("tidy", names[-1]))
+
+    async def _is_lost(self, tx: Transaction, name: str) -> bool:
+        """Tell whether a token's parent is gone, or the entry of either does not open."""
+        try:
+            entry = await tx.load(ID + name, TokenEntry)
+            if entry is None or not entry.parent:
+                return False
+            return await tx.load(ID + entry.parent, TokenEntry) is None
+        except Tampered:
+            return True
+
+    async def reinstate_due(self, tx: Transaction, name: str, *, now: float) -> None:
+        """Give a token its place in the due index again, which was lost; one that does not open is revoked."""
+        try:
+            entry = await tx.load(ID + name, TokenEntry)
+        except Tampered:
+            await self.revoke(tx, name, now=now)
+            return
+        if entry is not None and entry.expires_at:
+            mark_due(tx, entry.expires_at, "token", name)
 
 
 def auth_of(entry: TokenEntry, token: Secret[str] | None, *, policies: tuple[str, ...]) -> Auth:

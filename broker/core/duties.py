@@ -17,7 +17,7 @@ from broker.core.system.mount_table import erase_data
 from broker.core.tenants import Tenant, Tenants
 from broker.leases import layout
 from broker.leases.layout import parse_due
-from broker.plugin.errors import BrokerError
+from broker.plugin.errors import BrokerError, Tampered
 from broker.storage.errors import TransactionConflict
 from broker.storage.transaction import Transaction
 
@@ -28,6 +28,9 @@ TOGETHER = 20
 """Dead tokens that are cleared in one commit."""
 SETTLE_SECONDS = 0.4
 """How long one visit may go on while more is due."""
+ASIDE_SECONDS = 600.0
+"""After how long it is tried again to see to what rests on an entry that does not open."""
+TOKEN = "token-"  # noqa: S105 - how the rows of tokens begin, after their time
 
 
 class Duties:
@@ -37,6 +40,8 @@ class Duties:
         self._tenants = tenants
         self._revoker = revoker
         self._clock = clock
+        self._aside: dict[str, dict[str, float]] = {}
+        """By tenant, rows of the due index that cannot be seen to because an entry does not open, and when to try again."""
 
     async def meet(self, tenant: Tenant) -> None:
         """Look at what an earlier steward may have left half done."""
@@ -53,8 +58,10 @@ class Duties:
 
     async def _next(self, tenant: Tenant) -> float | None:
         tx = await tenant.store.begin()
-        heads = [*await tx.scan(DUE, limit=1), *await tx.scan(layout.WAKE, limit=1)]
-        return min((_when(head) for head in heads), default=None)
+        aside = self._aside.get(tenant.info.uuid, {})
+        rows = [row for row in await tx.scan(DUE, limit=1 + len(aside)) if row not in aside]
+        heads = [*rows[:1], *await tx.scan(layout.WAKE, limit=1)]
+        return min((*(_when(head) for head in heads), *aside.values()), default=None)
 
     async def _wake(self, tenant: Tenant) -> None:
         """Have the leases revoked that are due: each mount's in a drain of its own, and nobody waits for them here."""
@@ -72,8 +79,12 @@ class Duties:
         """Do what is due, at most ``BATCH`` entries. Returns whether there were as many."""
         now = self._clock()
         tx = await tenant.store.begin()
-        rows = [path for path in await tx.scan(DUE, limit=BATCH) if _when(path) <= now]
-        tokens = [path for path in rows if path[17:].startswith("token-")]
+        aside = self._aside.get(tenant.info.uuid, {})
+        for path in [path for path, again in aside.items() if again <= now]:
+            del aside[path]
+        found = await tx.scan(DUE, limit=BATCH + len(aside))
+        rows = [path for path in found if _when(path) <= now and path not in aside][:BATCH]
+        tokens = [path for path in rows if _is_token(path)]
         pace = Pace()
         for at in range(0, len(tokens), TOGETHER):
             await self._clear(tenant, tokens[at : at + TOGETHER])
@@ -101,14 +112,30 @@ class Duties:
             await self._settle_one(tenant, path)
         except TransactionConflict:
             return  # it is still due
+        except Tampered as error:
+            self._set_aside(tenant, path, error)
         except BrokerError as error:
             log.warning(
                 "steward.step_failed error=%s", type(error).__name__
             )  # the others must not wait for it
 
+    def _set_aside(self, tenant: Tenant, path: str, error: Tampered) -> None:
+        log.error("steward.unreadable namespace=%s due=%s error=%s", tenant.info.uuid, path, error)
+        aside = self._aside.setdefault(tenant.info.uuid, {})
+        aside[path] = self._clock() + ASIDE_SECONDS
+
     async def _settle_one(self, tenant: Tenant, path: str) -> None:
         tx = await tenant.store.begin()
-        due = await tx.load(DUE + path, DueEntry)
+        try:
+            due = await tx.load(DUE + path, DueEntry)
+        except Tampered:
+            if not _is_token(path):
+                raise
+            # Its path tells which token; whether that is over, the token itself has to tell.
+            await tx.discard(DUE + path)
+            await tenant.tokens.reinstate_due(tx, path[17 + len(TOKEN) :], now=self._clock())
+            await tx.commit()
+            return
         if due is None:
             return
         if await self._step(tenant, tx, due):
@@ -159,6 +186,10 @@ class Duties:
             return True
         log.error("steward.unknown_kind kind=%s", due.kind)
         return True
+
+
+def _is_token(path: str) -> bool:
+    return path.startswith(TOKEN, 17)
 
 
 def _when(path: str) -> float:

@@ -1,5 +1,7 @@
 """The end of a mount, and of a namespace: what was handed out there goes first, what was stored goes last."""
 
+from contextlib import suppress
+
 import msgspec
 
 from broker.access.records import DueEntry
@@ -13,6 +15,7 @@ from broker.core.tenants import Tenant, Tenants
 from broker.leases import layout
 from broker.leases.records import LeaseEntry, Sweep
 from broker.plugin.context import Mount
+from broker.plugin.errors import Tampered
 from broker.storage.transaction import Transaction
 
 KIND = "mount"
@@ -104,9 +107,10 @@ async def _try_again(tenant: Tenant, now: float) -> None:
         own = await tenant.store.begin()
         keys = await own.scan(layout.IRREVOCABLE, after=after, limit=AT_ONCE)
         for key in keys:
-            entry = await own.load(layout.ROOM + key, LeaseEntry)
-            if entry is not None:
-                layout.queue(own, key, entry, now, again=True)
+            with suppress(Tampered):  # logged by whoever revokes; it must not keep the others
+                entry = await own.load(layout.ROOM + key, LeaseEntry)
+                if entry is not None:
+                    layout.queue(own, key, entry, now, again=True)
         await own.commit()
         if len(keys) < AT_ONCE:
             return

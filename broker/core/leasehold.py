@@ -19,7 +19,7 @@ from broker.core.transact import transact
 from broker.leases import layout
 from broker.leases.records import LeaseEntry, Sweep
 from broker.plugin.context import Context, Mount
-from broker.plugin.errors import InvalidRequest
+from broker.plugin.errors import InvalidRequest, Tampered
 from broker.storage.transaction import Transaction
 
 AT_ONCE = 200
@@ -69,7 +69,10 @@ class Leasehold:
 
         async def one(key: str) -> str:
             async with gate:
-                await self._take(tenant, key, now)
+                try:
+                    await self._take(tenant, key, now)
+                except Tampered as error:
+                    return str(error)
                 return await self._revoker.end(tenant, key)
 
         reasons = [reason for reason in await asyncio.gather(*map(one, keys)) if reason]

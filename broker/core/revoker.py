@@ -24,11 +24,11 @@ from broker.core.sweeps import Sweeps
 from broker.core.tenants import Tenant, Tenants
 from broker.core.transact import transact
 from broker.leases import layout
-from broker.leases.backoff import failed, sentence
+from broker.leases.backoff import RARELY_SECONDS, failed, sentence
 from broker.leases.drains import Drains, Holder
 from broker.leases.records import LeaseEntry, TokenLeases
 from broker.plugin.context import Mount
-from broker.plugin.errors import BrokerError, NotFound, Unavailable
+from broker.plugin.errors import BrokerError, NotFound, Tampered, Unavailable
 from broker.storage.errors import TransactionConflict
 from broker.storage.transaction import Transaction
 
@@ -75,7 +75,10 @@ class Revoker:
         async def mark(tx: Transaction) -> None:
             now = self._clock()
             for key in keys:
-                entry = await tx.load(layout.ROOM + key, LeaseEntry)
+                try:
+                    entry = await tx.load(layout.ROOM + key, LeaseEntry)
+                except Tampered:
+                    continue
                 if entry is not None and not entry.revoking and entry.expires_at <= now:
                     tx.save(layout.ROOM + key, msgspec.structs.replace(entry, revoking=now))
 
@@ -85,23 +88,37 @@ class Revoker:
         """Revoke what a row of the due index tells of."""
         tenant = cast(Tenant, holder)
         tx = await tenant.store.begin()
-        entry = await tx.load(layout.ROOM + key, LeaseEntry)
+        try:
+            entry = await tx.load(layout.ROOM + key, LeaseEntry)
+        except Tampered as error:
+            return await self._set_aside(tenant, tx, row, key, error)
         if entry is None or layout.due_name(entry.due, key) != row:
             # Nothing is due under this row: it was moved or removed a moment ago.
             return await self._drop_row(tenant, tx, entry, row, key)
         return await self.end(tenant, key) == ""
 
+    async def _set_aside(self, tenant: Tenant, tx: Transaction, row: str, key: str, error: Tampered) -> bool:
+        """Look again later at a lease that does not open: nobody can revoke it, and the mount's others go on meanwhile."""
+        log.error("lease.unreadable lease=%s error=%s", key, error)
+        later = self._clock() + RARELY_SECONDS
+        for name in [folder.rstrip("/") for folder in await tx.list(layout.BY_MOUNT)]:
+            if await tx.get(layout.by_mount(name) + row) is not None:
+                tx.delete(layout.by_mount(name) + row)
+                layout.enter_due(tx, name, later, key)
+        return await _settled(tx)
+
     async def _drop_row(
         self, tenant: Tenant, tx: Transaction, entry: LeaseEntry | None, row: str, key: str
     ) -> bool:
         mount = entry.mount if entry is not None else ""
+        if (
+            entry is not None
+            and await tx.get(layout.by_mount(mount) + layout.due_name(entry.due, key)) is None
+        ):
+            layout.enter(tx, key, entry)  # it was set aside, and opens again
         for name in [mount] if mount else [n.rstrip("/") for n in await tx.list(layout.BY_MOUNT)]:
             tx.delete(layout.by_mount(name) + row)
-        try:
-            await tx.commit()
-        except TransactionConflict:
-            return False
-        return True
+        return await _settled(tx)
 
     async def end(self, tenant: Tenant, key: str) -> str:
         """Revoke one lease or intent now. Returns what went wrong, in a sentence; empty if it is gone."""
@@ -186,7 +203,13 @@ class Revoker:
 
     async def let_go(self, tenant: Tenant, tx: Transaction, token: str) -> bool:
         """Take one bounded step in revoking what was leased to a dead token. Returns whether all of it is on its way."""
-        known = await tx.load(LEASES + token, TokenLeases)
+        try:
+            known = await tx.load(LEASES + token, TokenLeases)
+        except Tampered as error:
+            log.error("lease.unreadable namespace=%s error=%s", tenant.info.uuid, error)
+            known = TokenLeases(
+                (tenant.info.path,)
+            )  # what namespaces below gave it ends when its time has come
         if known is None:
             return True
         for path in known.tenants:
@@ -218,10 +241,23 @@ async def queue_of_token(tx: Transaction, token: str, now: float) -> bool:
     for lease_id in names:
         key = layout.lease_key(lease_id)
         tx.delete(prefix + lease_id)
-        entry = await tx.load(layout.ROOM + key, LeaseEntry)
+        try:
+            entry = await tx.load(layout.ROOM + key, LeaseEntry)
+        except Tampered as error:
+            log.error("lease.unreadable lease=%s error=%s", key, error)
+            continue
         if entry is not None:
             layout.queue(tx, key, entry, now)
     return len(names) < BATCH
+
+
+async def _settled(tx: Transaction) -> bool:
+    """Commit, unless another was faster. Returns whether it is done."""
+    try:
+        await tx.commit()
+    except TransactionConflict:
+        return False
+    return True
 
 
 def _below(path: str, mount: Mount) -> str:

@@ -13,7 +13,7 @@ from broker.core.pace import Pace
 from broker.core.tenants import Tenant
 from broker.leases import layout
 from broker.leases.records import LeaseEntry, Sweep
-from broker.plugin.errors import BrokerError
+from broker.plugin.errors import BrokerError, Tampered
 from broker.storage.errors import TransactionConflict
 from broker.storage.transaction import Transaction
 
@@ -44,7 +44,13 @@ async def step(
         if named is not None:
             await _end_token(tenant, tx, named[2], key, sweep, now)
             continue
-        entry = await tx.load(layout.ROOM + key, LeaseEntry)
+        try:
+            entry = await tx.load(layout.ROOM + key, LeaseEntry)
+        except Tampered as error:
+            await _pass_by(tx, key, error, forced=sweep.forced)
+            if not sweep.forced:
+                queued.append(key)  # whoever waits for it is told that it failed
+            continue
         if entry is not None and entry.issued_at <= sweep.until:
             # A mount's sweep goes by due times, where it would meet what fails a second time.
             layout.queue(tx, key, entry, now, forced=sweep.forced, again=not sweep.mount)
@@ -54,8 +60,31 @@ async def step(
     return msgspec.structs.replace(sweep, after=names[-1]), queued
 
 
+async def _pass_by(tx: Transaction, key: str, error: Tampered, *, forced: bool) -> None:
+    """Leave a lease that does not open to whoever forces its end: it must not keep the others from theirs."""
+    if forced:
+        log.warning("lease.forgotten lease=%s reason=%s", key, error)
+        await layout.forget(tx, key)
+    else:
+        log.error("lease.unreadable lease=%s error=%s", key, error)
+
+
+async def end_unreadable(tenant: Tenant, tx: Transaction, lease_id: str, now: float) -> bool:
+    """Revoke the token whose own lease this is, though its entry does not open. Returns whether it is a token's lease."""
+    named = TOKEN_LEASE.fullmatch(lease_id)
+    if named is None:
+        return False
+    await tenant.tokens.revoke(tx, named[2], now=now)
+    tx.delete(LEASE + lease_id)
+    return True
+
+
 async def _end_token(tenant: Tenant, tx: Transaction, name: str, key: str, sweep: Sweep, now: float) -> None:
-    entry = await tx.load(ID + name, TokenEntry)
+    try:
+        entry = await tx.load(ID + name, TokenEntry)
+    except Tampered:
+        await end_unreadable(tenant, tx, layout.lease_id_of(key), now)
+        return
     if entry is None:
         tx.delete(layout.ROOM + key)  # a mark without its token
     elif entry.created_at <= sweep.until and lease_path(name, entry) == layout.ROOM + key:
@@ -82,19 +111,26 @@ async def tidy(tx: Transaction, after: str, now: float) -> None:
     """
     names = await tx.scan(LEASE, after=after, limit=TIDIED)
     for name in names:
-        key = layout.lease_key(name)
-        named = TOKEN_LEASE.fullmatch(name)
-        if named is not None:
-            if await tx.load(ID + named[2], TokenEntry) is None:
-                tx.delete(layout.ROOM + key)
-            continue
-        entry = await tx.load(layout.ROOM + key, LeaseEntry)
-        if entry is not None:
-            row = layout.by_mount(entry.mount) + layout.due_name(entry.due, key)
-            if await tx.get(row) is None:
-                layout.enter(tx, key, entry)
+        try:
+            await _tidy_one(tx, name)
+        except Tampered as error:
+            log.error("lease.unreadable lease=%s error=%s", name, error)
     if len(names) == TIDIED:
         tx.save(due_path(now, TIDY, names[-1]), DueEntry(TIDY, names[-1]))
+
+
+async def _tidy_one(tx: Transaction, name: str) -> None:
+    key = layout.lease_key(name)
+    named = TOKEN_LEASE.fullmatch(name)
+    if named is not None:
+        if await tx.load(ID + named[2], TokenEntry) is None:
+            tx.delete(layout.ROOM + key)
+        return
+    entry = await tx.load(layout.ROOM + key, LeaseEntry)
+    if entry is not None:
+        row = layout.by_mount(entry.mount) + layout.due_name(entry.due, key)
+        if await tx.get(row) is None:
+            layout.enter(tx, key, entry)
 
 
 class Sweeps:

@@ -12,7 +12,7 @@ from broker.access.batch import PREFIX as BATCH_PREFIX
 from broker.access.lifetimes import Limits, grant, whole_seconds
 from broker.access.policies import POLICY
 from broker.access.records import DueEntry, PolicyRecord, TokenEntry
-from broker.access.tokens import ID, MAX_DEPTH, Found, auth_of, due_path
+from broker.access.tokens import ID, MAX_DEPTH, UNREADABLE, Found, auth_of, due_path
 from broker.core import childrules as rules
 from broker.core import dieswith
 from broker.core.entities import by_identity, recognise, refresh_groups
@@ -25,7 +25,7 @@ from broker.core.tenants import Tenant
 from broker.core.tokenview import Located, describe, recall, remember
 from broker.plugin.context import Context, Mount
 from broker.plugin.engine import AuthMethod, Login
-from broker.plugin.errors import InvalidRequest, PermissionDenied
+from broker.plugin.errors import InvalidRequest, PermissionDenied, Tampered
 from broker.plugin.messages import Auth
 from broker.plugin.secret import Secret
 from broker.plugin.services import NewToken
@@ -314,16 +314,29 @@ class TokenService:
         return True
 
     async def _revocable(self, ctx: Context, token: Secret[str] | None) -> Located | None:
-        located = await self._find(ctx, token)
+        try:
+            located = await self._find(ctx, token)
+        except Tampered:
+            located = await self._unreadable(ctx, token)
         if located is not None and located.found.entry.type == "batch":
             raise InvalidRequest(NO_REVOCATION)
         return located
 
+    async def _unreadable(self, ctx: Context, token: Secret[str] | None) -> Located:
+        """Locate a token of this tenant whose entry, or an ancestor's, does not open: all that is left is to end it."""
+        if token is None or _is_batch(token):
+            raise PermissionDenied
+        name = await self._store.name_of(ctx.transaction, token.reveal())
+        return Located(Found(name, UNREADABLE), self._tenant, ctx.transaction, True)
+
     async def revoke_accessor(self, ctx: Context, accessor: str) -> bool:
-        found = await self._store.by_accessor(ctx.transaction, accessor, ctx.now)
-        if found is None:
-            return False
-        await self._store.revoke(ctx.transaction, found.hash, now=ctx.now)
+        tx, name = ctx.transaction, await self._store.hash_of(ctx.transaction, accessor)
+        try:
+            if await self._store.alive(tx, name, ctx.now) is None:
+                return False
+        except Tampered:
+            pass  # it does not open, and is ended all the same
+        await self._store.revoke(tx, name, now=ctx.now)
         return True
 
     async def revoke_orphan(self, ctx: Context, token: Secret[str]) -> bool:
@@ -340,10 +353,17 @@ class TokenService:
     async def accessors(self, ctx: Context, *, after: str = "", limit: int | None = None) -> list[str]:
         tx: Transaction = ctx.transaction
         names: list[str] = []
+        unreadable: set[str] = set()
         for name in await tx.list(ID, after="", limit=None):
-            entry = await self._store.alive(tx, name, ctx.now)
+            try:
+                entry = await self._store.alive(tx, name, ctx.now)
+            except Tampered as error:
+                unreadable.add(f"{error}; tidying the tokens ends what cannot be shown")
+                continue
             if entry is not None:
                 names.append(entry.accessor)
+        for sentence in sorted(unreadable):
+            ctx.warn(sentence)
         names.sort()
         kept = [name for name in names if name > after] if after else names
         return kept[:limit] if limit else kept

@@ -89,6 +89,12 @@ def remove(tx: Transaction, key: str, entry: LeaseEntry) -> None:
         tx.delete(IRREVOCABLE + key)
 
 
+async def forget(tx: Transaction, key: str) -> None:
+    """Remove an entry that does not open. Its places in the indexes, which only it tells, are cleared when they are met."""
+    await tx.discard(ROOM + key)
+    tx.delete(IRREVOCABLE + key)
+
+
 def queue(
     tx: Transaction, key: str, entry: LeaseEntry, now: float, *, forced: bool = False, again: bool = False
 ) -> None:
@@ -109,9 +115,14 @@ def wake(tx: Transaction, mount: str, when: float) -> None:
     tx.save(f"{WAKE}{math.floor(when) * 1000:016d}/{mount}", MARK)
 
 
+def enter_due(tx: Transaction, mount: str, when: float, key: str) -> None:
+    """Put an entry into a mount's due index."""
+    tx.save(by_mount(mount) + due_name(when, key), MARK)
+    wake(tx, mount, when)
+
+
 def _set_due(tx: Transaction, key: str, entry: LeaseEntry) -> None:
-    tx.save(by_mount(entry.mount) + due_name(entry.due, key), MARK)
-    wake(tx, entry.mount, entry.due)
+    enter_due(tx, entry.mount, entry.due, key)
 
 
 __all__ = [
@@ -127,6 +138,8 @@ __all__ = [
     "change",
     "due_name",
     "enter",
+    "enter_due",
+    "forget",
     "lease_id_of",
     "lease_key",
     "parse_due",

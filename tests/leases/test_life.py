@@ -21,13 +21,18 @@ def test_a_lease_is_there_before_its_secret_is_told(target):
     assert target.live() == {body["data"]["username"]}
 
 
-def test_a_secret_ends_when_its_time_has_come_and_not_before(target):
-    before = time.time()
-    body = target.issue(ttl="2s").body
+def test_a_secret_ends_within_two_seconds_of_its_time_and_not_before(target):
+    begun, ends = {}, {}
+    for _ in range(4):  # not all at one place of the steward's second
+        before = time.time()
+        begun[target.issue(ttl="2s").body["data"]["username"]] = before
+        time.sleep(0.35)
     assert target.emptied()
-    [line] = target.tries()
-    assert float(line.split()[0]) - before >= 2
-    eventually(lambda: lookup(target.node, body["lease_id"]).status == 400)
+    for line in target.tries():
+        when, _, user = line.split()
+        ends[user] = float(when) - begun[user] - 2
+    assert len(ends) == 4 and min(ends.values()) >= 0
+    assert min(ends.values()) <= 2  # a busy machine adds to each; what the broker itself adds is in all of them
 
 
 @pytest.mark.parametrize("body", [{}, {"sync": True}])

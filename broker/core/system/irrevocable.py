@@ -3,6 +3,7 @@
 Source: Vault's ``sys/leases`` API documentation; the peer's answers for ``include_child_namespaces``.
 """
 
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -14,11 +15,13 @@ from broker.core.tokenview import instant
 from broker.leases import layout
 from broker.leases.records import LeaseEntry
 from broker.plugin.context import Context
-from broker.plugin.errors import InvalidRequest, NotFound
+from broker.plugin.errors import InvalidRequest, NotFound, Tampered
 from broker.plugin.fields import Field, Json
 from broker.plugin.listings import Page
 from broker.plugin.paths import Operation, Path
 from broker.storage.transaction import Transaction
+
+log = logging.getLogger("broker.leases")
 
 MAX_SHOWN = 10_000
 Below = Annotated[bool, Field("Include those of namespaces below, also of one that is being deleted.")]
@@ -77,7 +80,11 @@ async def _of(tenant: Tenant, tx: Transaction, *, limit: int, after: str = "") -
     accessors: dict[str, str] = {}
     start = layout.lease_key(after) if after else ""
     for key in await tx.scan(layout.IRREVOCABLE, after=start, limit=limit):
-        entry = await tx.load(layout.ROOM + key, LeaseEntry)
+        try:
+            entry = await tx.load(layout.ROOM + key, LeaseEntry)
+        except Tampered as error:
+            log.error("lease.unreadable lease=%s error=%s", key, error)
+            continue
         if entry is None:
             continue
         if entry.mount not in accessors:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from broker.access.records import DueEntry, TokenEntry
 from broker.access.tokens import LEASE, due_path, lease_path
-from broker.core.sweeps import TIDY, TOKEN_LEASE
+from broker.core.sweeps import TIDY, TOKEN_LEASE, end_unreadable
 from broker.core.system import irrevocable
 from broker.core.system.irrevocable import trouble
 from broker.core.system.parts import SystemBase
@@ -18,7 +18,7 @@ from broker.core.tokenview import instant
 from broker.leases import layout
 from broker.leases.records import LeaseEntry
 from broker.plugin.context import Context
-from broker.plugin.errors import InvalidRequest, NotFound
+from broker.plugin.errors import InvalidRequest, NotFound, Tampered
 from broker.plugin.fields import Field, Json, Nothing
 from broker.plugin.listings import Page, listing
 from broker.plugin.messages import Raw, Response
@@ -168,10 +168,15 @@ async def revoke(system: SystemBase, ctx: Context, args: Revocation) -> Response
     lease_id = args.lease_id or args.url_lease_id
     if not lease_id:
         raise InvalidRequest(NO_ID)
-    found = await find(system, ctx, lease_id)
+    tenant = system.parts.tenant(ctx)
+    try:
+        found = await find(system, ctx, lease_id)
+    except Tampered:
+        if not await end_unreadable(tenant, ctx.transaction, lease_id, ctx.now):
+            raise
+        return _revoked(args.sync)
     if found is None:
         return _revoked(args.sync)
-    tenant = system.parts.tenant(ctx)
     if found.token is not None:
         await tenant.tokens.revoke(ctx.transaction, found.hash, now=ctx.now)
         return _revoked(args.sync)
@@ -205,7 +210,14 @@ async def _revoke_below(
         raise InvalidRequest("cannot write to a path ending in '/'")
     tenant = system.parts.tenant(ctx)
     leasehold = system.parts.runtime().leasehold
-    one = await find(system, ctx, prefix)
+    try:
+        one = await find(system, ctx, prefix)
+    except Tampered:
+        if not await end_unreadable(tenant, ctx.transaction, prefix, ctx.now):
+            if not forced:
+                raise
+            await layout.forget(ctx.transaction, layout.lease_key(prefix))
+        return
     if one is not None and one.token is not None:
         await tenant.tokens.revoke(ctx.transaction, one.hash, now=ctx.now)
     elif one is not None and one.secret is not None:

@@ -17,6 +17,7 @@ from broker.plugin import (
     Mount,
     NotFound,
     PermissionDenied,
+    Tampered,
     TokenSettings,
 )
 from broker.plugin.services import Logins
@@ -136,8 +137,11 @@ class ApiKeyMethod(AuthMethod):
 
     async def delete(self, ctx: Context, args: take.OneKey) -> None:
         """End a key and its tokens at once, and forget it."""
-        if await ctx.storage.load(KEY + args.id, ApiKey) is None:
-            return
+        try:
+            if await ctx.storage.load(KEY + args.id, ApiKey) is None:
+                return
+        except Tampered:
+            await ctx.storage.discard(KEY + args.id)  # it goes all the same
         await self._logins.end(ctx, f"login/{args.id}")
         ctx.storage.delete(KEY + args.id)
         ctx.storage.delete(USED + args.id)

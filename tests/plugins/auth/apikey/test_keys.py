@@ -6,7 +6,7 @@ from broker_plugins.auth.apikey.keys import id_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.plugin import Conflict, InvalidRequest, Login, NotFound, PermissionDenied
+from broker.plugin import Conflict, InvalidRequest, Login, NotFound, PermissionDenied, Tampered
 
 SHAPE = r"bk_[0-9a-z]{16}_[0-9A-Za-z]{43}"
 
@@ -351,3 +351,13 @@ async def test_tokens_end_when_a_key_expires_sooner_than_they_were_told(kit):
     kit.clock.advance(61)
     await kit.wake_due()
     assert kit.ended == [f"login/{made['id']}/v1"]
+
+
+async def test_a_key_whose_entry_is_damaged_is_deleted_with_its_tokens(kit):
+    made = await kit.update("keys", name="spoilt")
+    kit.store.damaged.add(f"key/{made['id']}")
+    with pytest.raises(Tampered):
+        await kit.read(f"keys/{made['id']}")
+    await kit.delete(f"keys/{made['id']}")
+    assert kit.ended == [f"login/{made['id']}"]
+    assert (await kit.list("keys"))["keys"] == []

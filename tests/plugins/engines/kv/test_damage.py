@@ -3,6 +3,7 @@
 import pytest
 
 from broker.plugin import NotFound, Tampered
+from broker.plugin.testing.memory import MemoryView
 
 
 @pytest.fixture
@@ -85,3 +86,18 @@ async def test_a_damaged_plain_entry_is_deleted_or_written_over(plain):
     await plain.update("written", n=2)
     assert plain.last.verb.value == "update"
     assert (await plain.read("written")).data == {"n": 2}
+
+
+async def test_an_upgrade_passes_a_damaged_entry_and_marks_its_version_as_destroyed(plain, kv):
+    for name in ("bad", "good"):
+        await plain.update(name, n=1)
+    kv.store = plain.store
+    kv.store.damaged.add("plain/bad")
+    view = MemoryView(transaction := kv.store.transaction())
+    assert await kv.engine.adopt(view, now=kv.clock.now) is False
+    transaction.commit()
+    assert (await kv.read("data/good"))["data"] == {"n": 1}
+    with pytest.raises(NotFound):
+        await kv.read("data/bad")
+    assert (await kv.read("metadata/bad"))["versions"]["1"]["destroyed"] is True
+    assert (await kv.update("data/bad", data={"n": 2}))["version"] == 2
