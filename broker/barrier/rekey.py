@@ -186,6 +186,8 @@ class Rekey(msgspec.Struct, frozen=True):
     async def _renew(self, authority: Authority, random: Random) -> Step:
         """Make the new key and its shares."""
         if self.request is None:
+            # A node whose seal is no longer the one in force must not wrap with it.
+            await authority.opens(authority.records.root_key.wrapped, None)
             wrapped = await authority.seal.wrap(authority.root_key, None)
             return Step(None, self._done(None), root_key_writes(wrapped))
         if self.recovery:

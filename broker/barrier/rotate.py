@@ -37,12 +37,14 @@ async def rotate_root(
 
     ``seal_key`` is ``Unsealed.seal_key``. The two records change in one batch: before it the shares open the old
     root key and that the old keyring record, after it the new ones.
-    Raises: KeyRefused if ``seal_key`` is no longer in force (after a rekey on another worker).
+    Raises: KeyRefused if ``seal_key`` or the seal is no longer in force (after a rekey or a migration elsewhere).
     """
     if authority.records.config.shares is not None:
         if seal_key is None:
             raise InvalidRequest("this node does not hold the seal key; rekey instead")
         await authority.prove(seal_key)
+    else:
+        await authority.opens(authority.records.root_key.wrapped, None)
     root_key = Secret(random(KEY_BYTES))
     wrapped = await authority.seal.wrap(root_key, seal_key)
     return Rotated(root_key, keyring, root_key_writes(wrapped) | keyring_writes(keyring, root_key))

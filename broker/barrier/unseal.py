@@ -6,7 +6,7 @@ from broker.barrier.authority import KeyRefused, check_recovery, collect, groups
 from broker.barrier.keyring import Keyring, Random
 from broker.barrier.progress import Progress
 from broker.barrier.records import BarrierRecords
-from broker.plugin.errors import ConfigError, InvalidRequest, Tampered
+from broker.plugin.errors import InvalidRequest, Tampered
 from broker.plugin.seal import Seal
 from broker.plugin.secret import Secret
 
@@ -32,14 +32,6 @@ class About:
     storage_type: str
     cluster_name: str = ""
     cluster_id: str = ""
-
-
-def check_seal_type(records: BarrierRecords, configured: str) -> None:
-    """Raises: ConfigError if the store is sealed by another type than the configuration's."""
-    if records.config.type != configured:
-        raise ConfigError(
-            f'the store is sealed by "{records.config.type}", the configuration says "{configured}"'
-        )
 
 
 class SealRefused(InvalidRequest):
@@ -74,8 +66,9 @@ async def open_with(records: BarrierRecords, seal: Seal, key: Secret[bytes]) -> 
     """
     if records.config.shares is not None:
         return await open_barrier(records, seal, key)
-    if records.recovery is not None:
-        check_recovery(records.recovery.verifier, key)
+    if records.recovery is None:
+        raise takes_no_shares(records)
+    check_recovery(records.recovery.verifier, key)
     return await open_barrier(records, seal, None)
 
 
@@ -97,8 +90,13 @@ def gather(
     """Take one share; with the last that is needed, return the restored key too. Raises: ShareRejected."""
     shares = records.authority
     if shares is None:
-        raise InvalidRequest(f'the seal "{records.config.type}" opens by itself and takes no shares')
+        raise takes_no_shares(records)
     return collect(progress or Progress(new_nonce(random)), text, shares)
+
+
+def takes_no_shares(records: BarrierRecords) -> InvalidRequest:
+    """The error for a share where nobody holds any."""
+    return InvalidRequest(f'the seal "{records.config.type}" opens by itself and takes no shares')
 
 
 def reset(progress: Progress | None, nonce: str) -> None:
@@ -119,6 +117,7 @@ def seal_status(
     configured: str,
     auto: bool,
     sealed: bool,
+    migration: bool = False,
 ) -> dict[str, object]:
     """Return Vault's answer to ``GET sys/seal-status``, which unseal gives too.
 
@@ -126,7 +125,7 @@ def seal_status(
     "version", "commit_date", "migration": false, "storage_type"}``; with an auto seal ``recovery_seal`` is true,
     ``recovery_seal_type`` "shamir", and t and n count recovery shares; ``cluster_name`` and ``cluster_id`` appear
     once unsealed; ours are ``groups`` and ``group_threshold`` where there are several. ``records`` is ``None``
-    before init.
+    before init. During a migration ``type`` is the seal to come.
     """
     shares = records.authority if records else None
     status: dict[str, object] = {
@@ -141,7 +140,7 @@ def seal_status(
         **({"recovery_seal_type": "shamir"} if auto else {}),
         "version": about.version,
         "commit_date": about.commit_date,
-        "migration": False,
+        "migration": migration,
     }
     if about.cluster_id and not sealed:
         status |= {"cluster_name": about.cluster_name, "cluster_id": about.cluster_id}

@@ -195,24 +195,36 @@ def _bars(cards: list[Card], done: int) -> list[str]:
 
 
 def _unseal(run: Invocation, status: Data) -> int:
-    note = ""
+    note, target = "", str(status.get("type")) if status.get("migration") else ""
     with second_page() as screen:
         while status.get("sealed"):
             screen.clear()
-            screen.show(f"UNSEAL CEREMONY at {run.client.address}", "", *unseal_bars(status), "")
+            screen.show(*_unseal_title(run, target), "", *unseal_bars(status), "")
             if note:
                 screen.show(note, "")
             screen.wait("Next custodian: press Enter, then type your share")
             status, note = _take_share(run, status)
-    print("Unsealed.")
+    print(f'Moved to the seal "{target}" and unsealed.' if target else "Unsealed.")
     return 0
+
+
+def _unseal_title(run: Invocation, target: str) -> list[str]:
+    """What is going on; ``target`` is the seal that the server moves to, if it does."""
+    if not target:
+        return [f"UNSEAL CEREMONY at {run.client.address}"]
+    return [
+        f"SEAL MIGRATION CEREMONY at {run.client.address}",
+        "",
+        f'The server moves to the seal "{target}". Your share stays valid: keep it.',
+    ]
 
 
 def _take_share(run: Invocation, status: Data) -> tuple[Data, str]:
     """Submit one share. A refused one costs nothing but another try."""
     try:
         share = ask_share("Unseal Key")
-        return run.client.write("sys/unseal", {"key": share.reveal()}).body, "Taken. Thank you."
+        body = {"key": share.reveal(), "migrate": bool(status.get("migration"))}
+        return run.client.write("sys/unseal", body).body, "Taken. Thank you."
     except EOFError:
         return status, "Nothing was typed."
     except ApiError as error:
@@ -239,7 +251,8 @@ def unseal_bars(status: Data) -> list[str]:
 CEREMONY = Command(
     ceremony,
     "operator ceremony [options] [init | unseal]",
-    "Lead a room of custodians through init or unseal: one share on the screen at a time.\n\n"
+    "Lead a room of custodians through init or unseal: one share on the screen at a time. A server that moves to\n"
+    "another seal takes the shares for that.\n\n"
     '    broker operator ceremony init -secret-groups="security:3/5,board:1/1" -group-threshold=2 -cards=cards\n'
     "    broker operator ceremony unseal",
     (*INIT_FLAGS, Flag("cards", "Directory for one printable HTML card per custodian.")),

@@ -52,6 +52,8 @@ def status_rows(body: Data, leader: Data) -> list[tuple[str, Any]]:
         rows += [("Unseal Progress", f"{body.get('progress', 0)}/{body.get('t', 0)}")]
         rows += [(f"  {name}", progress) for name, progress in group_rows(body)]
         rows += [("Unseal Nonce", body.get("nonce") or "")]
+    if body.get("migration"):
+        rows += [("Seal Migration in Progress", True)]
     names = {"version": "Version", "commit_date": "Commit Date", "storage_type": "Storage Type"}
     names |= {"cluster_name": "Cluster Name", "cluster_id": "Cluster ID"}
     rows += [(title, body[name]) for name, title in names.items() if body.get(name)]

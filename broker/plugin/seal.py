@@ -37,7 +37,8 @@ class Seal(ABC):
         """Undo ``wrap``.
 
         Raises: Tampered if the key is another one or a bit has changed (always detected, never a wrong root key);
-        Unavailable if a service does not answer.
+        Unavailable if a service does not answer. During a migration a seal is also asked about what another one
+        wrapped, perhaps one of its own type with another key: that is Tampered.
         """
 
     def stale(self, wrapped: bytes) -> bool:

@@ -96,20 +96,23 @@ def _run(options: argparse.Namespace) -> None:
 
     harden()
     from broker.server.application import serve
+    from broker.server.preflight import preflight
     from broker.server.summary import Summary
 
     compose = importlib.import_module(_COMPOSE)
     prepare = getattr(compose, "prepare", None)
     shared = prepare(config) if prepare is not None else None
-    bootstrap = None
+    bootstrap, leaving = None, ""
     if config.dev:
         bootstrap = _dev_bootstrap(compose.dev_bootstrap, options)
+    elif hasattr(compose, "seal_to_leave"):
+        leaving = preflight(lambda: compose.seal_to_leave(shared))
     serve(
         config,
         compose.create_app,
         shared=shared,
         bootstrap=bootstrap,
-        banner=Summary(config).lines,
+        banner=Summary(config, leaving).lines,
     )
 
 

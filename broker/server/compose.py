@@ -4,7 +4,8 @@ import asyncio
 import logging
 from typing import Any
 
-from broker.core.compose import Application, DevInfo, application, dev_bootstrap, prepare
+from broker.core import seals
+from broker.core.compose import Application, DevInfo, Prepared, application, dev_bootstrap, prepare
 from broker.core.system.unsealing import open_by_itself
 from broker.http.app import create_edge
 from broker.http.listener import RuleBook
@@ -13,7 +14,7 @@ from broker.plugin.errors import BrokerError, Unavailable
 from broker.server.attendant import NodeAttendant
 from broker.server.setup import ASGIApp, WorkerSetup
 
-__all__ = ["DevInfo", "create_app", "dev_bootstrap", "prepare"]
+__all__ = ["DevInfo", "create_app", "dev_bootstrap", "prepare", "seal_to_leave"]
 
 
 log = logging.getLogger("broker.server")
@@ -69,6 +70,11 @@ class Lifecycle:
                 return
             else:
                 return
+
+
+async def seal_to_leave(prepared: Prepared) -> str:
+    """Look at the store; returns the type of the seal that it has to leave, ``""`` if none. Raises: ConfigError."""
+    return await seals.seal_to_leave(prepared.seals, prepared.backend)
 
 
 def create_app(setup: WorkerSetup) -> ASGIApp:

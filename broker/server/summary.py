@@ -13,8 +13,9 @@ __all__ = ["Summary"]
 class Summary:
     """The block that is printed between binding the sockets and starting the workers."""
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, leaving: str = "") -> None:
         self._config = config
+        self._leaving = leaving
 
     def lines(self, listeners: Sequence[ListeningSocket]) -> Iterator[str]:
         """One fact per line, right-aligned names, like the field's servers print them."""
@@ -25,6 +26,11 @@ class Summary:
             yield f"{name:>{width}}: {value}"
         if self._config.ignored:
             yield f"\n    Without effect here: {', '.join(sorted(set(self._config.ignored)))}"
+        if self._leaving:
+            yield (
+                f'\n    Seal migration: the storage is sealed by "{self._leaving}". The server stays sealed until its '
+                "shares are\n    brought with: broker operator unseal -migrate"
+            )
         yield "\n==> Broker server started! Log data will stream in below:\n"
 
     def _facts(self, listeners: Sequence[ListeningSocket]) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,6 @@ from broker.barrier.shares import Share, ShareRejected
 from broker.barrier.unseal import (
     About,
     SealRefused,
-    check_seal_type,
     open_barrier,
     reset,
     seal_status,
@@ -140,12 +139,6 @@ async def test_a_record_of_a_newer_version_is_a_clear_error(node):
     node.stored[SEAL_CONFIG] = node.stored[SEAL_CONFIG].replace(b'"v":1', b'"v":2', 1)
     with pytest.raises(ConfigError, match="format 2"):
         _ = node.records
-
-
-async def test_a_store_sealed_by_another_type_is_named(node):
-    check_seal_type(node.records, "shamir")
-    with pytest.raises(ConfigError, match='sealed by "shamir", the configuration says "awskms"'):
-        check_seal_type(node.records, "awskms")
 
 
 async def test_no_key_or_share_stands_in_what_is_stored(company):

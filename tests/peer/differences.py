@@ -28,6 +28,8 @@ BY_STEP: dict[str, str] = {
     "leases-in-their-namespace": "A lease is looked up, renewed and revoked in its own namespace; OpenBao finds it from above too.",
     "namespace-wrapping": "A wrapping token is good in its namespace and those below; in OpenBao also above it.",
     "machines-are-let-in": "A role that is locked out is so for the address of the failures only, and never for a secret id that the server made.",
+    "migrated-opens-by-itself": "A server that has moved to another auto seal opens by itself even while the stanza of the old one is still there; OpenBao waits for recovery shares.",
+    "migration-is-over-at-once": "The answer to the last share of a seal migration says `migration: false`, for it is done; OpenBao completes it a moment later.",
     "mfa-without-a-login": "`sys/mfa/validate` answers a bare 403 where no login waits, and OpenBao 400: a stranger learns nothing.",
     "no-5xx-for-bad-input": "A request that is wrong gets a 4xx where OpenBao answers 500.",
     "no-passwordless-bind": "A login to `ldap` without a password is refused even with `deny_null_bind=false`, which warns; OpenBao asks the directory, and some say yes.",

@@ -37,13 +37,14 @@ def fresh(sealed_pair):
     return sealed_pair(seal=SEAL, listener_options=UNAUTHENTICATED)
 
 
-@pytest.fixture
-def opened(fresh):
-    fresh.run(INIT)
-    return fresh
+def test_what_recovery_shares_are_good_for(fresh):
+    init_makes_recovery_shares_and_opens(fresh)
+    they_make_a_root_token(fresh)
+    they_open_what_was_sealed_by_hand(fresh)
+    they_are_replaced(fresh)
 
 
-def test_init_makes_recovery_shares_and_opens(fresh):
+def init_makes_recovery_shares_and_opens(fresh):
     fresh.run(
         GET("sys/seal-status", token=None),
         GET("sys/health", 501, token=None),
@@ -68,8 +69,8 @@ def test_init_needs_no_recovery_shares(fresh):
     )
 
 
-def test_sealed_by_hand_it_opens_on_the_word_of_recovery_shares(opened):
-    opened.run(
+def they_open_what_was_sealed_by_hand(fresh):
+    fresh.run(
         POST("sys/mounts/${m}", {"type": "kv"}, 204),
         POST("${m}/app", {"v": 1}, 204),
         PUT("sys/seal", 204),
@@ -85,8 +86,8 @@ def test_sealed_by_hand_it_opens_on_the_word_of_recovery_shares(opened):
     )
 
 
-def test_recovery_shares_are_replaced(opened):
-    opened.run(
+def they_are_replaced(fresh):
+    fresh.run(
         GET("sys/rekey-recovery-key/init", token=None),
         PUT(
             "sys/rekey-recovery-key/init",
@@ -125,8 +126,8 @@ def _decoded(names: dict[str, str]) -> str:
     return bytes(a ^ b for a, b in mixed).decode()
 
 
-def test_recovery_shares_make_a_root_token(opened):
-    opened.run(
+def they_make_a_root_token(fresh):
+    fresh.run(
         PUT(
             "sys/generate-root/attempt",
             {},

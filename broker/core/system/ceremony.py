@@ -86,6 +86,10 @@ async def authority_of(parts: Parts) -> tuple[Authority, dict[str, int]]:
     key = parts.seal_state.node.root_key()
     if key is None:
         raise Sealed
+    if records.config.type != parts.seals.current.type:
+        raise InvalidRequest(
+            f'the storage was moved to the seal "{records.config.type}"; restart this node with that seal'
+        )
     return Authority(records, parts.seal, Secret(key)), revisions
 
 

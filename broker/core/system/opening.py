@@ -111,10 +111,8 @@ async def write_unseal(system: SystemBase, ctx: Context, args: Unseal) -> Plain:
                 raise NotInitialized
         elif args.reset:
             give_up(parts, args.nonce)
-        elif args.migrate:
-            raise InvalidRequest("can't perform a seal migration, no migration seal found")
         else:
-            await take_share(parts, text)
+            await take_share(parts, text, migrating=args.migrate)
     await parts.seal_state.enter()
     return Plain(await describe(parts))
 

@@ -16,7 +16,7 @@ from broker.core.settings import VERSION
 from broker.core.system.ceremony import at_root, look
 from broker.core.system.parts import Parts, SystemBase
 from broker.plugin.context import Context
-from broker.plugin.errors import NotInitialized
+from broker.plugin.errors import ConfigError, NotInitialized, Unavailable
 from broker.plugin.fields import Field, Json, Nothing
 from broker.plugin.messages import Plain
 from broker.plugin.paths import Operation, Path
@@ -63,6 +63,8 @@ async def describe(parts: Parts) -> dict[str, Any]:
     """Return the answer of seal-status."""
     settings = parts.settings
     known = await cluster(parts)
+    records = await stored(parts)
+    sealed = parts.seal_state.current() is None
     about = About(
         version=VERSION,
         commit_date="",
@@ -72,12 +74,25 @@ async def describe(parts: Parts) -> dict[str, Any]:
     )
     return seal_status(
         about,
-        await stored(parts),
+        records,
         progress(parts),
         configured=parts.seals.current.type,
         auto=parts.seals.current.auto,
-        sealed=parts.seal_state.current() is None,
+        sealed=sealed,
+        migration=sealed and records is not None and await _migrates(parts, records),
     )
+
+
+async def _migrates(parts: Parts, records: BarrierRecords) -> bool:
+    """Tell whether the shares that are brought move the store to another seal."""
+    try:
+        return await parts.seals.leaving(records) is not None
+    except Unavailable:
+        return (
+            True  # two seals of one type, and the new one does not answer: not yet, as far as anybody knows
+        )
+    except ConfigError:
+        return False
 
 
 async def read_seal_status(system: SystemBase, ctx: Context, args: Nothing) -> Plain:

@@ -4,12 +4,15 @@ import logging
 import os
 
 from broker.barrier.ceremonies import UNSEAL, dump
+from broker.barrier.migrate import GUARDED, migrate, no_authority, not_migrating, pending
 from broker.barrier.progress import Progress
 from broker.barrier.records import ROOT_KEY, BarrierRecords, root_key_writes
-from broker.barrier.unseal import Unsealed, open_barrier, reset, submit
+from broker.barrier.unseal import Unsealed, gather, open_barrier, open_with, reset
+from broker.core.seals import NamedSeal
 from broker.core.system.ceremony import SEAL_KEY, look
 from broker.core.system.parts import Parts
-from broker.plugin.errors import NotInitialized, Unavailable
+from broker.plugin.errors import ConfigError, InvalidRequest, NotInitialized, Unavailable
+from broker.plugin.secret import Secret
 
 log = logging.getLogger("broker.seal")
 
@@ -22,26 +25,77 @@ def give_up(parts: Parts, nonce: str) -> None:
         node.write_ceremony(UNSEAL, None)
 
 
-async def take_share(parts: Parts, text: str) -> None:
-    """Take one share; with the last, open the node for all workers."""
+async def take_share(parts: Parts, text: str, *, migrating: bool = False) -> None:
+    """Take one share; with the last, open the node for all workers, having moved to another seal if that is due.
+
+    Raises: ShareRejected, KeyRefused, SealRefused; InvalidRequest where ``migrating`` is not what the store needs.
+    """
     node = parts.seal_state.node
+    agreed = False
     while node.root_key() is None:
-        records, _ = await parts.seal_state.records()
+        generation = node.seal_generation()
+        records, revisions = await parts.seal_state.records()
+        old = await _leaving(parts, records)
+        if not agreed:  # and not again: another worker may complete the migration between two looks
+            _agree(parts, records, old, migrating)
+            agreed = True
         seen, before = look(node, UNSEAL, Progress)
-        after, opened = await submit(before, text, records, parts.seal, random=os.urandom)
+        after, key = gather(before, text, records, random=os.urandom)
+        moved = None
+        if key is not None and old is not None:
+            moved = await _move(parts, records, revisions, old, key)
+            if moved is None:
+                continue  # the seal was changed meanwhile
+        opened = moved or (await open_with(records, parts.seal, key) if key is not None else None)
         with node.locked():
-            if node.read_ceremony(UNSEAL) != seen or node.root_key() is not None:
-                continue  # another worker took a share meanwhile
-            node.write_ceremony(UNSEAL, dump(after))
+            if node.root_key() is not None:
+                return
+            unchanged = node.read_ceremony(UNSEAL) == seen
+            if not unchanged and (moved is None or node.seal_generation() != generation):
+                continue  # another worker took a share meanwhile, or somebody sealed the node
+            node.write_ceremony(UNSEAL, None if opened else dump(after))
             if opened is not None:
                 _install(parts, opened)
             return
 
 
+def _agree(parts: Parts, records: BarrierRecords, old: NamedSeal | None, migrating: bool) -> None:
+    """Check that the custodian knows what the share is for. Raises: InvalidRequest."""
+    if old is not None and not migrating:
+        raise pending()
+    if old is not None and records.authority is None:
+        raise no_authority()
+    if old is None and migrating and parts.seals.retired is None:
+        raise not_migrating()
+
+
+async def _leaving(parts: Parts, records: BarrierRecords) -> NamedSeal | None:
+    """Return the seal to leave, if any. Raises: InvalidRequest if the configuration does not fit the store."""
+    try:
+        return await parts.seals.leaving(records)
+    except ConfigError as error:
+        raise InvalidRequest(str(error)) from None
+
+
+async def _move(
+    parts: Parts, records: BarrierRecords, revisions: dict[str, int], old: NamedSeal, key: Secret[bytes]
+) -> Unsealed | None:
+    """Move to the seal in use, in one durable step. Returns ``None`` if the records changed meanwhile."""
+    new = parts.seals.current
+    moved = await migrate(records, old.seal, new.seal, new.type, key)
+    if not await parts.seal_state.write_raw(
+        moved.writes, expects={path: revisions[path] for path in GUARDED}
+    ):
+        return None
+    log.warning("seal.migrated from=%s to=%s", old.type, new.type)
+    return moved.unsealed
+
+
 async def open_by_itself(parts: Parts) -> bool:
     """Unseal a node whose seal needs no people, once, when it starts; returns whether this call did.
 
-    A node that was sealed since stays sealed. Raises: SealRefused; Unavailable if the seal's service does not answer.
+    A node that was sealed since stays sealed, and so does one that has to move to another seal. Raises: SealRefused;
+    ConfigError if the seal does not fit the store; Unavailable if its service does not answer.
     """
     node = parts.seal_state.node
     if not parts.seals.current.auto or node.seal_generation():
@@ -49,6 +103,8 @@ async def open_by_itself(parts: Parts) -> bool:
     try:
         records, revisions = await parts.seal_state.records()
     except NotInitialized:
+        return False
+    if await parts.seals.leaving(records) is not None:
         return False
     opened = await open_barrier(records, parts.seal, None)
     with node.locked():

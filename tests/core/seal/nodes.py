@@ -43,7 +43,10 @@ class Node:
     async def restart(self, current: NamedSeal, retired: NamedSeal | None = None) -> bool:
         """Start with these seals; returns whether the node opened by itself."""
         await self.close()
-        prepared, page = replace(self._prepared, seals=Seals(current, retired)), NodePage(lock_memory=False)
+        prepared, page = (
+            replace(self._prepared, seals=Seals(current, retired, SHAMIR)),
+            NodePage(lock_memory=False),
+        )
         self.workers = [Application(prepared, node=page) for _ in range(self.count)]
         return await open_by_itself(self.worker.parts)
 
