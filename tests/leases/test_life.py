@@ -32,7 +32,8 @@ def test_a_secret_ends_within_two_seconds_of_its_time_and_not_before(target):
         when, _, user = line.split()
         ends[user] = float(when) - begun[user] - 2
     assert len(ends) == 4 and min(ends.values()) >= 0
-    assert min(ends.values()) <= 2  # a busy machine adds to each; what the broker itself adds is in all of them
+    # A busy machine adds to each; what the broker itself adds is in all of them.
+    assert min(ends.values()) <= 2
 
 
 @pytest.mark.parametrize("body", [{}, {"sync": True}])

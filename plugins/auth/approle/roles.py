@@ -16,6 +16,7 @@ from broker.plugin import (
     Page,
     Path,
     Response,
+    Tampered,
     TokenSettings,
     UnsupportedPath,
     listing,
@@ -113,7 +114,12 @@ async def read_role(method: AuthMethod, ctx: Context, args: p.OneRole) -> dict[s
 
 async def delete_role(method: AuthMethod, ctx: Context, args: p.OneRole) -> None:
     """Remove a role and its secret ids. Tokens it gave live on until they are to be renewed."""
-    name, role = await load(ctx, args.role_name)
+    try:
+        name, role = await load(ctx, args.role_name)
+    except Tampered:
+        # Its id and its secret ids, which only the role tells, stay behind and lead nowhere.
+        await ctx.storage.discard(ROLE + role_name(args.role_name))
+        return
     if role is not None:
         await store.drop_role(ctx, name, role)
 

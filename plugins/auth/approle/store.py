@@ -63,10 +63,10 @@ async def role_name(storage: View, role_id: str) -> str:
 
 
 async def role_by_id(storage: View, role_id: str) -> tuple[str, RoleRecord] | None:
-    """Return the name and record of the role that has an id."""
+    """Return the name and record of the role that has an id. The way to it may be left over from one of the same name."""
     name = await role_name(storage, role_id)
     role = await storage.load(ROLE + name, RoleRecord) if name else None
-    return None if role is None else (name, role)
+    return None if role is None or role.role_id != role_id else (name, role)
 
 
 async def name_role(ctx: Context, name: str, role: RoleRecord, before: RoleRecord | None) -> bool:
@@ -74,7 +74,7 @@ async def name_role(ctx: Context, name: str, role: RoleRecord, before: RoleRecor
     key = await salted(ctx)
     path = ROLE_ID + hashed(key, "role", role.role_id)
     if before is None or before.role_id != role.role_id:
-        if await ctx.storage.load(path, RoleIdRecord) is not None:
+        if await role_by_id(ctx.storage, role.role_id) is not None:
             return False
         if before is not None:
             ctx.storage.delete(ROLE_ID + hashed(key, "role", before.role_id))

@@ -126,6 +126,14 @@ def forget(storage: View, name: str, crl: Crl) -> None:
     storage.delete(crl_path(name))
 
 
+async def discard(storage: View, name: str) -> None:
+    """Delete a list that does not open. The way to it, which it does not tell any more, is looked for."""
+    await storage.discard(crl_path(name))
+    for path in await storage.scan(CRLS_OF):
+        if path.partition("/")[2] == name:
+            storage.delete(CRLS_OF + path)
+
+
 def shown(crl: Crl) -> dict[str, Any]:
     """Return what a read answers."""
     about: dict[str, Any] = {"serials": {str(serial): {} for serial in sorted(parse(crl.der).serials)}}

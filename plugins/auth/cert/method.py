@@ -19,6 +19,7 @@ from broker.plugin import (
     Operation,
     Page,
     Path,
+    Tampered,
     listing,
 )
 from broker.plugin.outbound import split_url
@@ -86,7 +87,12 @@ class CertMethod(AuthMethod):
 
     async def delete_role(self, ctx: Context, args: p.NamedRole) -> None:
         """Delete a role. Tokens it gave live on and cannot be renewed."""
-        role = await roles.load(ctx.storage, roles.canonical(args.name))
+        name = roles.canonical(args.name)
+        try:
+            role = await roles.load(ctx.storage, name)
+        except Tampered:
+            await roles.discard(ctx.storage, name)
+            return
         if role is not None:
             roles.forget(ctx.storage, role)
 
@@ -128,7 +134,10 @@ class CertMethod(AuthMethod):
     async def delete_crl(self, ctx: Context, args: p.NamedCrl) -> None:
         """Delete a list: what it revoked is good again."""
         name = roles.canonical(args.name)
-        crls.forget(ctx.storage, name, await self._crl(ctx, name))
+        try:
+            crls.forget(ctx.storage, name, await self._crl(ctx, name))
+        except Tampered:
+            await crls.discard(ctx.storage, name)
 
     async def list_crls(self, ctx: Context, args: Page) -> Mapping[str, Any]:
         """List the revocation lists."""

@@ -150,6 +150,15 @@ def forget(storage: View, role: Role) -> None:
     storage.delete(role_path(role.name))
 
 
+async def discard(storage: View, name: str) -> None:
+    """Delete a role that does not open. The ways to it, which it does not tell any more, are looked for."""
+    await storage.discard(role_path(name))
+    for folder, depth in ((LEAVES, 1), (AUTHORITIES, 2)):
+        for path in await storage.scan(folder):
+            if path.split("/", depth)[depth] == name:
+                storage.delete(folder + path)
+
+
 def _marks(role: Role) -> Iterator[str]:
     bundle = read_bundle(role.certificate)
     for certificate in bundle.pinned:

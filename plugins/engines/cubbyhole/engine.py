@@ -98,9 +98,10 @@ class CubbyholeEngine(Engine):
         self.own(ctx).save(args.path, Entry(data=data))
 
     async def delete(self, ctx: Context, args: Named) -> None:
-        """Remove an entry of the caller's own; one that is not there is fine."""
-        if await self._find(ctx, args.path) is not None:
-            self.own(ctx).delete(args.path)
+        """Remove an entry of the caller's own, unread; one that is not there is fine."""
+        own = self.own(ctx)
+        if args.path and not args.path.endswith("/"):
+            own.delete(args.path)
 
     async def list_names(self, ctx: Context, args: ListNames) -> Mapping[str, Any]:
         """Return the names directly below a folder; folders end in a slash."""

@@ -3,7 +3,7 @@
 import pytest
 from broker_plugins.auth.approle.records import ACCESSOR, SECRET
 
-from broker.plugin import InvalidRequest, NotFound, UnsupportedPath
+from broker.plugin import InvalidRequest, NotFound, Tampered, UnsupportedPath
 
 
 async def test_a_role_has_one_name_in_any_case(kit):
@@ -173,3 +173,18 @@ async def test_a_custom_secret_id_is_taken_once(kit):
     assert "mine" not in str(raised.value)
     await kit.create("role/two")
     await kit.update("role/two/custom-secret-id", secret_id="mine")
+
+
+async def test_a_damaged_role_is_deleted_and_the_next_of_its_name_is_another(kit):
+    ids = {"bind_secret_id": False, "secret_id_bound_cidrs": ["192.0.2.0/24"]}
+    await kit.create("role/app", role_id="old", **ids)
+    kit.store.damaged.add("role/app")
+    with pytest.raises(Tampered):
+        await kit.read("role/app")
+    await kit.delete("role/app")
+    await kit.create("role/app", role_id="new", **ids)
+    assert (await kit.update("login", role_id="new")).alias == "new"
+    with pytest.raises(InvalidRequest):
+        await kit.update("login", role_id="old")
+    await kit.create("role/two", role_id="old", **ids)
+    assert (await kit.update("login", role_id="old")).metadata["role_name"] == "two"

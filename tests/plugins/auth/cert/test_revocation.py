@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from cryptography import x509
 
-from broker.plugin import InvalidRequest, Login, NotFound, Verb
+from broker.plugin import InvalidRequest, Login, NotFound, Tampered, Verb
 from broker.plugin.testing.memory import MemoryView
 
 from .authority import CLIENT, authority, client, key_of, make, revocation_list
@@ -98,6 +98,17 @@ async def test_a_revoked_certificate_is_refused(kit):
     await refused(kit)
     assert (await kit.log_in(client(ROOT, "other"))).alias == "other"
     await kit.delete("crls/one")
+    assert (await kit.log_in(APP)).alias == "app"
+
+
+async def test_a_damaged_list_lets_nobody_in_until_it_is_deleted(kit):
+    before = set(kit.store.entries)
+    await kit.update("crls/one", crl=revocation_list(ROOT, APP.serial))
+    kit.store.damaged.add("crl/one")
+    with pytest.raises(Tampered):
+        await kit.log_in(client(ROOT, "other"))
+    await kit.delete("crls/one")
+    assert set(kit.store.entries) == before
     assert (await kit.log_in(APP)).alias == "app"
 
 

@@ -4,7 +4,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from broker.plugin import InvalidRequest, PermissionDenied
+from broker.plugin import InvalidRequest, PermissionDenied, Tampered
 
 from .asking import NO_MATCH, ROOT, STRANGER, refused, role
 from .authority import (
@@ -229,3 +229,14 @@ async def test_a_role_that_cannot_mean_anything_is_refused_and_nothing_is_stored
         await kit.update("certs/role", **{"certificate": ROOT.pem, **bad})
     assert str(refusal.value)
     assert not kit.store.entries
+
+
+async def test_a_damaged_role_is_deleted_with_the_ways_to_it(kit):
+    await kit.update("certs/other", certificate=ROOT.pem)
+    kept = set(kit.store.entries)
+    await kit.update("certs/spoilt", certificate=ROOT.pem + client(authority("Another"), "pinned").pem)
+    kit.store.damaged.add("role/spoilt")
+    with pytest.raises(Tampered):
+        await kit.read("certs/spoilt")
+    await kit.delete("certs/spoilt")
+    assert set(kit.store.entries) == kept

@@ -3,7 +3,7 @@
 import pytest
 from broker_plugins.engines.cubbyhole import CubbyholeEngine, drawer, empty_drawer, register_engines
 
-from broker.plugin import InvalidRequest, NotFound, UnsupportedOperation, Verb
+from broker.plugin import InvalidRequest, NotFound, Tampered, UnsupportedOperation, Verb
 from broker.plugin.testing.engine import EngineHarness
 from broker.plugin.testing.memory import MemoryView
 
@@ -80,6 +80,18 @@ async def test_a_drawer_is_emptied_with_its_token_and_only_that_one(hole):
         assert await empty_drawer(MemoryView(transaction), "a", limit=limit) is more
         transaction.commit()
     assert list(hole.store.entries) == [f"{drawer('ab')}x"]
+
+
+async def test_a_damaged_entry_is_deleted_or_written_over(hole):
+    for name in ("x", "y"):
+        await hole.update(name, a=1)
+        hole.store.damaged.add(drawer(hole.caller.token_hash) + name)
+        with pytest.raises(Tampered):
+            await hole.read(name)
+    await hole.delete("x")
+    await hole.update("y", a=2)
+    assert (await hole.list())["keys"] == ["y"]
+    assert await hole.read("y") == {"a": 2}
 
 
 def test_a_namespace_has_exactly_one():
