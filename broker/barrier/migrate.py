@@ -82,5 +82,6 @@ def pending() -> InvalidRequest:
 def no_authority() -> InvalidRequest:
     """The error where nobody holds a share."""
     return InvalidRequest(
-        "there are no recovery shares, so nobody can authorise a seal migration: start with the old seal and make some"
+        "there are no recovery shares, so nobody can authorise a seal migration: start with the old seal and make some, "
+        "at sys/rotate/recovery/init"
     )

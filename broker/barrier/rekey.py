@@ -106,10 +106,32 @@ class Rekey(msgspec.Struct, frozen=True):
             raise InvalidRequest("shares must be at least one")
         else:
             _check(request, recovery, door)
+        if records.authority is None:
+            raise InvalidRequest(
+                "there are no recovery shares, so nobody can authorise this; the first ones are made at sys/rotate/recovery/init"
+            )
         replaces = _first_fingerprint(records)
         fingerprints = tuple(request.fingerprints() or ()) or None if request else None
         nonce = new_nonce(random)
         return cls(1, nonce, recovery, request, require_verification, replaces, fingerprints, Progress(nonce))
+
+    @classmethod
+    async def first(
+        cls, request: ShareRequest, authority: Authority, *, require_verification: bool, random: Random
+    ) -> Step:
+        """Make the first recovery shares: nobody holds any, so the token that asks is enough.
+
+        Answers like the last share of an ``update``. Raises: InvalidRequest if there are some.
+        """
+        _check(request, True, Door.ROTATE)
+        if authority.records.authority is not None:
+            raise InvalidRequest("there are recovery shares; they authorise new ones")
+        fingerprints = tuple(request.fingerprints() or ()) or None
+        nonce = new_nonce(random)
+        state = cls(1, nonce, True, request, require_verification, b"", fingerprints, Progress(nonce))
+        step = await state._renew(authority, random)
+        answer = {name: value for name, value in step.answer.items() if name != "nonce"}
+        return Step(step.state, answer | shape(request), step.writes)
 
     async def update(
         self, text: str, nonce: str, authority: Authority, *, random: Random, door: Door = Door.REKEY
@@ -262,7 +284,5 @@ def _check(request: ShareRequest, recovery: bool, door: Door) -> None:
 
 
 def _first_fingerprint(records: BarrierRecords) -> bytes:
-    """Return what names the set of shares in force: the fingerprint of its first share."""
-    if records.authority is None:
-        raise InvalidRequest("there are no recovery shares, so nobody can authorise this")
-    return records.authority.fingerprints[0][0]
+    """Return what names the set of shares in force: the fingerprint of its first share; empty if there is none."""
+    return records.authority.fingerprints[0][0] if records.authority else b""

@@ -28,6 +28,7 @@ SHARES = Differs(
         "keys_mnemonic",
     ),
 )
+DATA_SHARES = Differs("shares-are-mnemonics", ignore=("data.keys", "data.keys_base64", "data.keys_mnemonic"))
 OTP = Differs("token-length", ignore=("otp_length",))
 INIT = PUT("sys/init", {"recovery_shares": 3, "recovery_threshold": 2}, token=None, save=KEYS, differs=SHARES)
 
@@ -66,6 +67,28 @@ def test_init_needs_no_recovery_shares(fresh):
         PUT("sys/init", {}, token=None, save={"root": "root_token"}),
         GET("sys/seal-status", token=None),
         GET("sys/generate-root/attempt", token=None, differs=OTP),
+        GET("sys/rotate/recovery/init"),
+        POST("sys/rotate/recovery/init", {"secret_shares": 2, "secret_threshold": 3}, 400),
+        POST("sys/rotate/recovery/init", {}, 400),
+        POST(
+            "sys/rotate/recovery/init",
+            {"secret_shares": 2, "secret_threshold": 2, "require_verification": True},
+            differs=DATA_SHARES,
+        ),
+        GET("sys/rotate/recovery/init"),
+        GET("sys/rotate/recovery/verify"),
+        DELETE("sys/rotate/recovery/init", 204),
+        POST(
+            "sys/rotate/recovery/init",
+            {"secret_shares": 3, "secret_threshold": 2},
+            save={"k0": "data.keys.0", "k1": "data.keys.1"},
+            differs=DATA_SHARES,
+        ),
+        GET("sys/rotate/recovery/init"),
+        GET("sys/seal-status", token=None),
+        PUT("sys/seal", 204),
+        PUT("sys/unseal", {"key": "${k0}"}, token=None),
+        PUT("sys/unseal", {"key": "${k1}"}, token=None),
     )
 
 

@@ -81,6 +81,8 @@ class Way:
         records, running = await self._look(system, ctx)
         if running is not None:
             raise self.door.in_progress()
+        if self.recovery and self.door is Door.ROTATE and records.authority is None:
+            return self._answer(await self._first(system.parts, args))
         state = Rekey.start(
             share_request(asdict(args), "secret_"),
             records,
@@ -92,6 +94,21 @@ class Way:
         if not put(system.parts.seal_state.node, self.place, None, state):
             raise self.door.in_progress()
         return self._answer(state.status(records, self.door))
+
+    async def _first(self, parts: Parts, args: StartRekey) -> Mapping[str, Any]:
+        """Make the first recovery shares, on the word of the token: this way is never open without one."""
+        authority, revisions = await authority_of(parts)
+        step = await Rekey.first(
+            share_request(asdict(args), "secret_"),
+            authority,
+            require_verification=args.require_verification,
+            random=urandom,
+        )
+        if step.state is not None and not put(parts.seal_state.node, self.place, None, step.state):
+            raise self.door.in_progress()
+        if step.writes:
+            await self._commit(parts, step.writes, revisions)
+        return step.answer
 
     async def cancel(self, system: SystemBase, ctx: Context, args: Cancel) -> None:
         at_root(ctx)
@@ -179,7 +196,7 @@ class Way:
             raise self.door.no_recovery()
         node = system.parts.seal_state.node
         seen, running = look(node, self.place, Rekey)
-        if running is not None and running.replaces != first_share(records):
+        if running is not None and running.replaces != (first_share(records) or b""):
             # Its shares were replaced: by another node, or by a worker that died before it could clear the place.
             put(node, self.place, seen, None)
             running = None

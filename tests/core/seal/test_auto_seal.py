@@ -1,5 +1,6 @@
 """A seal that opens by itself: recovery shares authorise what shares would."""
 
+import asyncio
 import base64
 
 import pytest
@@ -105,3 +106,48 @@ async def test_a_new_key_takes_over_and_the_old_one_may_go(node):
     with pytest.raises(SealRefused, match='wrapped under the key id "b"'):
         await node.put("sys/unseal", key=node.keys[1])
     assert (await node.status())["sealed"]
+
+
+async def test_the_first_recovery_shares_are_made_on_the_word_of_a_token(tmp_path):
+    fresh = Node(tmp_path / "fresh")
+    await fresh.restart(static("a"))
+    await fresh.init()
+    with pytest.raises(InvalidRequest, match="no recovery shares, so nobody can authorise this; the first"):
+        await fresh.put("sys/rekey-recovery-key/init", secret_shares=3, secret_threshold=2)
+    made = await fresh.put("sys/rotate/recovery/init", secret_shares=3, secret_threshold=2)
+    assert (made["complete"], made["t"], made["n"]) == (True, 2, 3)
+    await fresh.put("sys/seal")
+    await fresh.put("sys/unseal", key=made["keys"][0])
+    await fresh.put("sys/unseal", key=made["keys"][1])
+    assert await fresh.is_open()
+    again = await fresh.put("sys/rotate/recovery/init", secret_shares=2, secret_threshold=2)
+    assert (again.get("complete"), again["required"]) == (None, 2), "from now on shares authorise"
+    await fresh.close()
+
+
+async def test_first_recovery_shares_may_have_to_be_proven(tmp_path):
+    fresh = Node(tmp_path / "fresh")
+    await fresh.restart(static("a"))
+    await fresh.init()
+    wanted = {"secret_shares": 2, "secret_threshold": 2, "require_verification": True}
+    made = await fresh.put("sys/rotate/recovery/init", **wanted)
+    assert (await fresh.status())["n"] == 0, "not in force yet"
+    for key in made["keys"]:
+        done = await fresh.put("sys/rotate/recovery/verify", key=key, nonce=made["verification_nonce"])
+    assert done["complete"]
+    assert (await fresh.status())["n"] == 2
+    await fresh.close()
+
+
+async def test_of_two_first_sets_of_recovery_shares_one_is_made(tmp_path):
+    fresh = Node(tmp_path / "fresh", workers=2)
+    await fresh.restart(static("a"))
+    await fresh.init()
+    asked = [
+        fresh.ask(Verb.UPDATE, "sys/rotate/recovery/init", worker=n, secret_shares=2 + n, secret_threshold=2)
+        for n in (0, 1)
+    ]
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    [made] = [outcome for outcome in outcomes if isinstance(outcome, dict) and "keys" in outcome]
+    assert (await fresh.status())["n"] == len(made["keys"])
+    await fresh.close()

@@ -69,7 +69,7 @@ async def test_from_shares_to_a_seal_that_opens_by_itself(by_people):
     }
     assert (await give(node, node.keys[0]))["progress"] == 1
     done = await give(node, node.keys[2])
-    assert (done["sealed"], done["migration"]) == (False, False)
+    assert (done["sealed"], done["migration"], done["progress"]) == (False, False, 0)
     assert await node.is_open()
     assert await node.restart(A), "it opens by itself from now on"
     await node.put("sys/seal")
