@@ -66,14 +66,6 @@ class TokenSalt(msgspec.Struct, frozen=True):
     v: int = 1
 
 
-class DueEntry(msgspec.Struct, frozen=True):
-    """Something that falls due at the time in its path: ``kind`` says what, ``name`` which."""
-
-    kind: str
-    name: str
-    v: int = 1
-
-
 class PolicyRecord(msgspec.Struct, frozen=True):
     """A policy as written and as parsed; HCL is parsed when written, never when used."""
 

@@ -7,7 +7,7 @@ Layout in the tenant's store::
     sys/token/child/<parent>/<child>     index of children
     sys/lease/id/<path>/h<time><hash>    the token's own lease: finds it below the path that made it
     sys/token/leases/<hash>              TokenLeases: that secrets were leased to it, which die with it
-    sys/due/<time>/<kind>-<name>         DueEntry, time-ordered, for the steward
+    sys/due/<time>/token-<hash>          its place in the due index
 
 A token dies with any of its ancestors: ``lookup`` walks the (cached) parents, so revoking a parent acts on the whole
 tree with one write, and the steward clears the remains in bounded steps.
@@ -28,34 +28,24 @@ from broker.access.base62 import base62, letters_of
 from broker.access.batch import PREFIX as BATCH_PREFIX
 from broker.access.batch import BatchTokens
 from broker.access.permits import release
-from broker.access.records import DueEntry, TokenEntry, TokenSalt
+from broker.access.records import TokenEntry, TokenSalt
 from broker.plugin.errors import Tampered
 from broker.plugin.messages import Auth
 from broker.plugin.secret import Secret
+from broker.storage.due import mark_due, unmark_due
 from broker.storage.transaction import Transaction
 
 ID = "sys/token/id/"
 CHILD = "sys/token/child/"
 SALT = "sys/token/salt"
-DUE = "sys/due/"
 LEASE = "sys/lease/id/"
 LEASES = "sys/token/leases/"
-_encode = msgspec.json.Encoder().encode
-TOKEN_LEASE = b'{"v":1}'
+MARK = b'{"v":1}'
+"""What stands at a path that says all."""
 MAX_DEPTH = 64
 """Ancestors a token may have; deeper chains are refused at creation."""
 UNREADABLE = TokenEntry(accessor="", policies=(), path="auth/token/unreadable", created_at=0)
 """What stands for a token whose entry does not open, while it is ended."""
-
-
-def due_path(when: float, kind: str, name: str) -> str:
-    """Return the time-ordered index path for something due at ``when`` (Unix seconds)."""
-    return f"{DUE}{int(when * 1000):016d}/{kind}-{name}"
-
-
-def mark_due(tx: Transaction, when: float, kind: str, name: str) -> None:
-    """Enter something into the time-ordered index: the steward sees to it at ``when`` (Unix seconds)."""
-    tx.mark(due_path(when, kind, name), _encode(DueEntry(kind, name)))
 
 
 def lease_path(name: str, entry: TokenEntry) -> str:
@@ -204,10 +194,10 @@ class TokenStore:
         name = made.name
         tx.save(ID + name, entry)
         if entry.parent:
-            tx.save(f"{CHILD}{entry.parent}/{name}", DueEntry("child", name))
+            tx.mark(f"{CHILD}{entry.parent}/{name}", MARK)
         if entry.expires_at:
             mark_due(tx, entry.expires_at, "token", name)
-        tx.mark(lease_path(name, entry), TOKEN_LEASE)
+        tx.mark(lease_path(name, entry), MARK)
         return made.token
 
     async def taken(self, tx: Transaction, made: Fresh) -> bool:
@@ -219,7 +209,7 @@ class TokenStore:
         tx.save(ID + name, new)
         if old.expires_at != new.expires_at:
             if old.expires_at:
-                tx.delete(due_path(old.expires_at, "token", name))
+                unmark_due(tx, old.expires_at, "token", name)
             if new.expires_at:
                 mark_due(tx, new.expires_at, "token", name)
 
@@ -272,7 +262,7 @@ class TokenStore:
         if entry.parent:
             tx.delete(f"{CHILD}{entry.parent}/{name}")
         if entry.expires_at:
-            tx.delete(due_path(entry.expires_at, "token", name))
+            unmark_due(tx, entry.expires_at, "token", name)
         await release(tx, entry.permit)
         for path in await tx.scan(f"cubbyhole/{name}/"):
             tx.delete(f"cubbyhole/{name}/{path}")
@@ -312,7 +302,7 @@ class TokenStore:
             if await self._is_lost(tx, name):
                 await self.revoke(tx, name, now=now)
         if len(names) == batch:
-            tx.save(due_path(now, "tidy", names[-1]), DueEntry("tidy", names[-1]))
+            mark_due(tx, now, "tidy", names[-1])
 
     async def _is_lost(self, tx: Transaction, name: str) -> bool:
         """Tell whether a token's parent is gone, or the entry of either does not open."""
@@ -361,5 +351,4 @@ __all__ = [
     "TokenStore",
     "auth_of",
     "base62",
-    "due_path",
 ]

@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable
 
 from broker.access.mfa.records import SECRET
-from broker.access.records import DueEntry
-from broker.access.tokens import DUE
 from broker.core import ending, errands, lockout, sweeps
 from broker.core.identity import mfa_methods
 from broker.core.mfa import pending
@@ -18,6 +16,7 @@ from broker.core.tenants import Tenant, Tenants
 from broker.leases import layout
 from broker.leases.layout import parse_due
 from broker.plugin.errors import BrokerError, Tampered
+from broker.storage.due import DUE, DueEntry, due_at, name_in
 from broker.storage.errors import TransactionConflict
 from broker.storage.transaction import Transaction
 
@@ -30,7 +29,6 @@ SETTLE_SECONDS = 0.4
 """How long one visit may go on while more is due."""
 ASIDE_SECONDS = 600.0
 """After how long it is tried again to see to what rests on an entry that does not open."""
-TOKEN = "token-"  # noqa: S105 - how the rows of tokens begin, after their time
 
 
 class Duties:
@@ -61,7 +59,7 @@ class Duties:
         aside = self._aside.get(tenant.info.uuid, {})
         rows = [row for row in await tx.scan(DUE, limit=1 + len(aside)) if row not in aside]
         heads = [*rows[:1], *await tx.scan(layout.WAKE, limit=1)]
-        return min((*(_when(head) for head in heads), *aside.values()), default=None)
+        return min((*(due_at(head) for head in heads), *aside.values()), default=None)
 
     async def _wake(self, tenant: Tenant) -> None:
         """Have the leases revoked that are due: each mount's in a drain of its own, and nobody waits for them here."""
@@ -83,8 +81,8 @@ class Duties:
         for path in [path for path, again in aside.items() if again <= now]:
             del aside[path]
         found = await tx.scan(DUE, limit=BATCH + len(aside))
-        rows = [path for path in found if _when(path) <= now and path not in aside][:BATCH]
-        tokens = [path for path in rows if _is_token(path)]
+        rows = [path for path in found if due_at(path) <= now and path not in aside][:BATCH]
+        tokens = [path for path in rows if name_in(path, "token") is not None]
         pace = Pace()
         for at in range(0, len(tokens), TOGETHER):
             await self._clear(tenant, tokens[at : at + TOGETHER])
@@ -129,11 +127,12 @@ class Duties:
         try:
             due = await tx.load(DUE + path, DueEntry)
         except Tampered:
-            if not _is_token(path):
+            token = name_in(path, "token")
+            if token is None:
                 raise
             # Its path tells which token; whether that is over, the token itself has to tell.
             await tx.discard(DUE + path)
-            await tenant.tokens.reinstate_due(tx, path[17 + len(TOKEN) :], now=self._clock())
+            await tenant.tokens.reinstate_due(tx, token, now=self._clock())
             await tx.commit()
             return
         if due is None:
@@ -186,12 +185,3 @@ class Duties:
             return True
         log.error("steward.unknown_kind kind=%s", due.kind)
         return True
-
-
-def _is_token(path: str) -> bool:
-    return path.startswith(TOKEN, 17)
-
-
-def _when(path: str) -> float:
-    """Return the Unix time that a path of the due index begins with (milliseconds, 16 digits)."""
-    return int(path[:16]) / 1000

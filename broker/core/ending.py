@@ -4,8 +4,6 @@ from contextlib import suppress
 
 import msgspec
 
-from broker.access.records import DueEntry
-from broker.access.tokens import due_path
 from broker.core import sweeps
 from broker.core.records import ENDED_MOUNTS, NAMESPACES, EndedMount, NamespaceRecord
 from broker.core.revoker import Revoker
@@ -16,6 +14,7 @@ from broker.leases import layout
 from broker.leases.records import LeaseEntry, Sweep
 from broker.plugin.context import Mount
 from broker.plugin.errors import Tampered
+from broker.storage.due import mark_due
 from broker.storage.transaction import Transaction
 
 KIND = "mount"
@@ -39,7 +38,7 @@ async def end_mount(tenant: Tenant, tx: Transaction, mount: Mount, now: float) -
     else:
         await erase_data(tx, storage_prefix(mount))
     tx.save(ENDED_MOUNTS + mount.uuid, EndedMount(mount))
-    tx.save(due_path(now, KIND, mount.uuid), DueEntry(KIND, mount.uuid))
+    mark_due(tx, now, KIND, mount.uuid)
 
 
 async def step(tx: Transaction, uuid: str) -> bool:
@@ -70,7 +69,7 @@ async def end_namespace(
         ending = msgspec.structs.replace(record, tainted=True, forced=record.forced or forced, again=True)
         tx.save(NAMESPACES + record.name, ending)
         if not record.tainted:
-            tx.save(due_path(now, NAMESPACE, record.name), DueEntry(NAMESPACE, record.name))
+            mark_due(tx, now, NAMESPACE, record.name)
     else:
         _forget(tenants, tx, record, now)
 
@@ -136,5 +135,5 @@ def _now(now: float) -> str:
 def _forget(tenants: Tenants, tx: Transaction, record: NamespaceRecord, now: float) -> None:
     # The record holds the tenant's secret: with it gone, nothing the tenant wrote opens again.
     tx.delete(NAMESPACES + record.name)
-    tx.save(due_path(now, "tenant", record.uuid), DueEntry("tenant", record.uuid))
+    mark_due(tx, now, "tenant", record.uuid)
     tx.on_commit(lambda: tenants.forget_one(record.uuid))

@@ -5,12 +5,11 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from broker.access.records import DueEntry
-from broker.access.tokens import due_path
 from broker.core.routing import Router, storage_prefix
 from broker.core.tenants import Tenant
 from broker.plugin.context import Caller, Connection, Context, Mount
 from broker.plugin.verbs import Verb
+from broker.storage.due import mark_due
 from broker.storage.transaction import Transaction
 
 KIND = "engine"
@@ -21,7 +20,7 @@ NOWHERE = Connection()
 def schedule(tx: Transaction, mount: Mount, when: float, name: str) -> None:
     """Ask that the engine at ``mount`` is woken at ``when`` (Unix seconds) with ``name``; asking twice is asking once."""
     errand = f"{mount.uuid}:{name}"
-    tx.save(due_path(when, KIND, errand), DueEntry(KIND, errand))
+    mark_due(tx, when, KIND, errand)
 
 
 async def run_errand(tenant: Tenant, router: Router, tx: Transaction, errand: str, now: float) -> None:

@@ -32,13 +32,12 @@ from typing import Annotated, Any
 import msgspec
 
 from broker.access.identity.store import entity_by_alias
-from broker.access.records import DueEntry
-from broker.access.tokens import due_path
 from broker.core.settings import CoreSettings, LockoutRules
 from broker.core.tenants import Tenant
 from broker.plugin.context import Context, Mount
 from broker.plugin.errors import PermissionDenied
 from broker.plugin.fields import Field, binder
+from broker.storage.due import mark_due, unmark_due
 from broker.storage.errors import TransactionConflict
 from broker.storage.transaction import Transaction
 
@@ -121,7 +120,7 @@ class LockoutService:
         # The time to look at it is entered once, and moved on by the steward: a failure costs one entry, not three.
         due = entry.due if entry is not None else until
         if entry is None:
-            tx.save(due_path(due, KIND, place), DueEntry(KIND, place))
+            mark_due(tx, due, KIND, place)
         whose = "" if place == name else name
         tx.save(COUNT + place, FailureEntry(accessor, count, until, due, locked=locked, name=whose))
         if locked:
@@ -176,7 +175,7 @@ async def clear(tx: Transaction, place: str, *, now: float) -> None:
         _forget(tx, place, entry)
         return
     tx.save(COUNT + place, msgspec.structs.replace(entry, due=entry.until))
-    tx.save(due_path(entry.until, KIND, place), DueEntry(KIND, place))
+    mark_due(tx, entry.until, KIND, place)
 
 
 async def unlock(tenant: Tenant, tx: Transaction, accessor: str, alias: str) -> None:
@@ -200,7 +199,7 @@ async def locked(tx: Transaction, accessor: str, *, now: float) -> list[str]:
 
 def _forget(tx: Transaction, place: str, entry: FailureEntry) -> None:
     tx.delete(COUNT + place)
-    tx.delete(due_path(entry.due, KIND, place))
+    unmark_due(tx, entry.due, KIND, place)
     if entry.locked:
         tx.delete(f"{LOCKED}{entry.accessor}/{entry.name or place}")
 

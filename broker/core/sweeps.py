@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 import msgspec
 
-from broker.access.records import DueEntry, TokenEntry
-from broker.access.tokens import ID, LEASE, base62, due_path, lease_path
+from broker.access.records import TokenEntry
+from broker.access.tokens import ID, LEASE, base62, lease_path
 from broker.core.pace import Pace
 from broker.core.tenants import Tenant
 from broker.leases import layout
 from broker.leases.records import LeaseEntry, Sweep
 from broker.plugin.errors import BrokerError, Tampered
+from broker.storage.due import mark_due
 from broker.storage.errors import TransactionConflict
 from broker.storage.transaction import Transaction
 
@@ -95,7 +96,7 @@ def put(tx: Transaction, sweep: Sweep, now: float) -> None:
     """Have the steward go on with a sweep."""
     name = base62(16)
     tx.save(layout.SWEEP + name, sweep)
-    tx.save(due_path(now, KIND, name), DueEntry(KIND, name))
+    mark_due(tx, now, KIND, name)
 
 
 def put_all(tx: Transaction, until: int) -> None:
@@ -116,7 +117,7 @@ async def tidy(tx: Transaction, after: str, now: float) -> None:
         except Tampered as error:
             log.error("lease.unreadable lease=%s error=%s", name, error)
     if len(names) == TIDIED:
-        tx.save(due_path(now, TIDY, names[-1]), DueEntry(TIDY, names[-1]))
+        mark_due(tx, now, TIDY, names[-1])
 
 
 async def _tidy_one(tx: Transaction, name: str) -> None:

@@ -11,8 +11,8 @@ import msgspec
 from broker.access.batch import PREFIX as BATCH_PREFIX
 from broker.access.lifetimes import Limits, grant, whole_seconds
 from broker.access.policies import POLICY
-from broker.access.records import DueEntry, PolicyRecord, TokenEntry
-from broker.access.tokens import ID, MAX_DEPTH, UNREADABLE, Found, auth_of, due_path
+from broker.access.records import PolicyRecord, TokenEntry
+from broker.access.tokens import ID, MAX_DEPTH, UNREADABLE, Found, auth_of
 from broker.core import childrules as rules
 from broker.core import dieswith
 from broker.core.entities import by_identity, recognise, refresh_groups
@@ -29,6 +29,7 @@ from broker.plugin.errors import InvalidRequest, PermissionDenied, Tampered
 from broker.plugin.messages import Auth
 from broker.plugin.secret import Secret
 from broker.plugin.services import NewToken
+from broker.storage.due import mark_due
 from broker.storage.transaction import Transaction
 
 DENIED = "1 error occurred:\n\t* permission denied\n\n"
@@ -348,7 +349,7 @@ class TokenService:
         return True
 
     async def tidy(self, ctx: Context) -> None:
-        ctx.transaction.save(due_path(ctx.now, "tidy", ""), DueEntry("tidy", ""))
+        mark_due(ctx.transaction, ctx.now, "tidy", "")
 
     async def accessors(self, ctx: Context, *, after: str = "", limit: int | None = None) -> list[str]:
         tx: Transaction = ctx.transaction

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from broker.access.records import DueEntry
-from broker.access.tokens import CHILD, DUE, ID, LEASES
+from broker.access.tokens import CHILD, ID, LEASES
 from broker.plugin.errors import Tampered
 from broker.plugin.storage import Batch
+from broker.storage.due import DUE, DueEntry
 from tests.access.conftest import Tokens
 
 

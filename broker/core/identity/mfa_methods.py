@@ -12,8 +12,6 @@ import msgspec
 from broker.access.identity import store
 from broker.access.mfa.records import SECRET, TABLE, MfaTable, TotpMethod, TotpSecret
 from broker.access.mfa.totp import ALGORITHMS, barcode, key_uri
-from broker.access.records import DueEntry
-from broker.access.tokens import due_path
 from broker.core.identity.parts import Id, IdentityBase
 from broker.core.mfa.proofs import table_of
 from broker.plugin.context import Context
@@ -22,6 +20,7 @@ from broker.plugin.fields import Field
 from broker.plugin.listings import Page
 from broker.plugin.messages import Response
 from broker.plugin.paths import Operation, Path
+from broker.storage.due import mark_due
 
 KIND = "mfa-keys"
 MAX_METHODS = 256
@@ -101,7 +100,7 @@ async def delete(engine: IdentityBase, ctx: Context, args: OneMethod) -> None:
                 f"methodID is still used by an enforcement configuration with ID: {enforcement.id}"
             )
     _save(ctx, table, tuple(method for method in table.methods if method.id != args.method_id))
-    ctx.transaction.save(due_path(ctx.now, KIND, args.method_id), DueEntry(KIND, args.method_id))
+    mark_due(ctx.transaction, ctx.now, KIND, args.method_id)
 
 
 async def list_all(engine: IdentityBase, ctx: Context, args: Page) -> dict[str, Any]:

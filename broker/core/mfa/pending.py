@@ -16,12 +16,11 @@ from typing import Any
 
 from broker.access.identity.store import entity_by_alias
 from broker.access.mfa.records import PENDING, PendingLogin
-from broker.access.records import DueEntry
-from broker.access.tokens import due_path
 from broker.core.routing import storage_prefix
 from broker.core.tenants import Tenant
 from broker.plugin.context import Context, Mount
 from broker.plugin.messages import Auth
+from broker.storage.due import mark_due, unmark_due
 from broker.storage.transaction import Transaction
 
 KIND = "mfa-login"
@@ -60,7 +59,7 @@ async def hold(tenant: Tenant, tx: Transaction, auth: Auth, mount: Mount, ctx: C
         PENDING + name,
         PendingLogin(mount.accessor, ctx.path, role, ends, said, entity=auth.entity_id, rows=rows),
     )
-    tx.save(due_path(ends, KIND, name), DueEntry(KIND, name))
+    mark_due(tx, ends, KIND, name)
     return request_id
 
 
@@ -88,7 +87,7 @@ async def release(tenant: Tenant, tx: Transaction, request_id: str, found: Pendi
     """End the waiting and return what the login's method said. Only one request can: the commit rests on it."""
     name = await tenant.tokens.hash_of(tx, request_id)
     forget(tx, name)
-    tx.delete(due_path(found.expires_at, KIND, name))
+    unmark_due(tx, found.expires_at, KIND, name)
     return _auth(found.auth)
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
-from broker.access.records import DueEntry, TokenEntry
-from broker.access.tokens import LEASE, due_path, lease_path
+from broker.access.records import TokenEntry
+from broker.access.tokens import LEASE, lease_path
 from broker.core.sweeps import TIDY, TOKEN_LEASE, end_unreadable
 from broker.core.system import irrevocable
 from broker.core.system.irrevocable import trouble
@@ -23,6 +23,7 @@ from broker.plugin.fields import Field, Json, Nothing
 from broker.plugin.listings import Page, listing
 from broker.plugin.messages import Raw, Response
 from broker.plugin.paths import Operation, Path
+from broker.storage.due import mark_due
 
 MAX_ID = 2048
 NO_ID = "lease_id must be specified"
@@ -228,7 +229,7 @@ async def _revoke_below(
 
 async def tidy(system: SystemBase, ctx: Context, args: Nothing) -> Response:
     """Begin to look for what should not be there; the steward does the work, in steps."""
-    ctx.transaction.save(due_path(ctx.now, TIDY, ""), DueEntry(TIDY, ""))
+    mark_due(ctx.transaction, ctx.now, TIDY, "")
     return Response(
         status=202,
         warnings=[

@@ -9,8 +9,6 @@ from typing import Annotated, Any
 
 import msgspec
 
-from broker.access.records import DueEntry
-from broker.access.tokens import due_path
 from broker.core.ending import end_mount
 from broker.core.records import MOVES, MoveRecord
 from broker.core.routing import ALIASES, storage_prefix
@@ -22,6 +20,7 @@ from broker.plugin.errors import InvalidRequest, NotFound
 from broker.plugin.fields import Field, Json, Nothing
 from broker.plugin.messages import Response
 from broker.plugin.paths import Operation, Path
+from broker.storage.due import mark_due
 
 MountPath = Annotated[str, Field("Path of the mount.", max_length=t.MAX_PATH)]
 
@@ -207,7 +206,7 @@ async def _upgrade(system: SystemBase, ctx: Context, old: Mount, new: Mount) -> 
     engine = system.parts.registry.find(new.table, new.type, new.options).build(new)
     view = ctx.transaction.view(storage_prefix(new))
     if await engine.adopt(view, now=ctx.now):
-        ctx.transaction.save(due_path(ctx.now, "adopt", new.uuid), DueEntry("adopt", new.uuid))
+        mark_due(ctx.transaction, ctx.now, "adopt", new.uuid)
     return Response(
         warnings=[
             "Upgrading mount from version 1 to version 2. This mount will be unavailable for a brief period and will resume service shortly."

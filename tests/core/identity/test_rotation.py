@@ -10,8 +10,7 @@ from broker_plugins.storage.inmem import InmemBackend
 
 from broker.access.identity.oidc import KEY, PUBLISHED, NamedKey, Published
 from broker.access.policies import PolicyStore
-from broker.access.records import DueEntry
-from broker.access.tokens import DUE, TokenStore
+from broker.access.tokens import TokenStore
 from broker.barrier.codec import TenantCodec, new_tenant_secret
 from broker.barrier.keyring import Keyring
 from broker.core.errands import engine_context
@@ -22,6 +21,7 @@ from broker.core.tenants import Tenant, new_mount
 from broker.plugin.context import Context, NamespaceInfo
 from broker.plugin.fields import parse_duration
 from broker.storage import LocalSignal, TenantStore, Writer
+from broker.storage.due import DUE, DueEntry
 from broker.storage.transaction import Transaction
 
 START = 1_800_000_000.0

@@ -9,8 +9,7 @@ import pytest
 from broker_plugins.storage.inmem import InmemBackend
 
 from broker.access.policies import PolicyStore
-from broker.access.records import DueEntry
-from broker.access.tokens import DUE, TokenStore
+from broker.access.tokens import TokenStore
 from broker.barrier.codec import TenantCodec, new_tenant_secret
 from broker.barrier.keyring import Keyring
 from broker.core import lockout
@@ -22,6 +21,7 @@ from broker.plugin.context import Mount, MountConfig, NamespaceInfo
 from broker.plugin.errors import PermissionDenied
 from broker.plugin.testing.engine import Clock
 from broker.storage import LocalSignal, TenantStore, Writer
+from broker.storage.due import DUE, DueEntry
 
 
 class Door:
