@@ -37,6 +37,7 @@ from broker.core.seals import Seals, build_seals
 from broker.core.settings import CoreSettings
 from broker.core.steward import Steward
 from broker.core.system.ceremony import SEAL_KEY
+from broker.core.system.cluster import keep_settings
 from broker.core.system.engine import SystemEngine
 from broker.core.system.history import note_version
 from broker.core.system.host import sanitized
@@ -136,6 +137,7 @@ class Application:
         await complete_mounts(root.store)
         await devices.start()
         await note_version(root, time.time)
+        await keep_settings(root, self.settings.cluster_name)
         quotas = root.quotas = Quotas(root, self.node.rates)
         await quotas.refresh()
         revoker = Revoker(tenants, clock=self.clock)

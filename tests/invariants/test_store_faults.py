@@ -276,3 +276,16 @@ def test_a_store_of_another_tenant_that_is_gone_leaves_the_rest_alone(begin):
 
     eventually(lambda: tokens("root") == 1)  # the root token
     eventually(lambda: tokens(spared) == 0)
+
+
+def test_a_damaged_row_that_a_node_can_do_without_keeps_nobody_out(begin):
+    node = begin(workers=1)
+    before = node.call("GET", "sys/health").body
+    lost = ("core/versions", "core/settings")
+    edited(node, lambda base: [spoil(base, path) for path in lost])
+    log = node.server.log_path.read_text()
+    for path in lost:
+        assert f"store.row_lost path={path} " in log
+    after = node.call("GET", "sys/health").body
+    assert after["cluster_id"] and after["cluster_id"] != before["cluster_id"]
+    assert len(node.ok("LIST", "sys/version-history").data["keys"]) == 1

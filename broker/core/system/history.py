@@ -7,13 +7,12 @@ import msgspec
 
 import broker
 from broker.access.lifetimes import issue_time
+from broker.core.system.losses import renew
 from broker.core.system.parts import SystemBase
 from broker.core.tenants import Tenant
 from broker.plugin.context import Context
-from broker.plugin.errors import Unavailable
 from broker.plugin.fields import Nothing
 from broker.plugin.paths import Operation, Path
-from broker.storage.errors import TransactionConflict
 
 VERSIONS = "core/versions"
 
@@ -26,17 +25,15 @@ class VersionsRecord(msgspec.Struct, frozen=True):
 
 
 async def note_version(root: Tenant, clock: Callable[[], float]) -> None:
-    """Remember that this version runs here, if it is the first time."""
-    tx = await root.store.begin()
-    record = await tx.load(VERSIONS, VersionsRecord) or VersionsRecord()
-    if broker.__version__ in record.installed:
-        return
-    installed = {**record.installed, broker.__version__: issue_time(clock())}
-    tx.save(VERSIONS, VersionsRecord(installed=installed))
-    try:
-        await tx.commit()
-    except (TransactionConflict, Unavailable):
-        return  # Another worker has just written the same; or a full disk, which must not keep a node sealed.
+    """Remember that this version runs here, if it is the first time. No trouble with it keeps a node sealed."""
+
+    def noted(record: VersionsRecord | None) -> VersionsRecord:
+        installed = {} if record is None else record.installed
+        if broker.__version__ in installed:
+            return VersionsRecord(installed=installed)
+        return VersionsRecord(installed={**installed, broker.__version__: issue_time(clock())})
+
+    await renew(root.store, VERSIONS, VersionsRecord, noted)
 
 
 async def listed(system: SystemBase, ctx: Context, args: Nothing) -> dict[str, Any]:

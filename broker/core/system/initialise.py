@@ -1,6 +1,5 @@
 """``sys/init``: a barrier, the root tenant and the first root token, in one durable step."""
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import urandom
@@ -13,7 +12,8 @@ from broker.barrier.issue import ShareRequest
 from broker.barrier.keyring import utc_now
 from broker.barrier.shares import Group
 from broker.core.birth import mint_root, prepare_tenant
-from broker.core.records import SYSTEM_SETTINGS, SystemSettings
+from broker.core.records import SYSTEM_SETTINGS
+from broker.core.system.cluster import new_settings
 from broker.core.system.parts import Parts
 from broker.plugin.context import Mount
 from broker.plugin.errors import InvalidRequest
@@ -81,8 +81,7 @@ async def initialise_store(
     space = TenantStore(store, tenant="root", codec=codec, signal=LocalSignal(), writer=Writer())
     tx = await space.begin()
     prepare_tenant(tx, extra=extra)
-    name = parts.settings.cluster_name or f"broker-cluster-{urandom(4).hex()}"
-    tx.save(SYSTEM_SETTINGS, SystemSettings(cluster_id=str(uuid.uuid4()), cluster_name=name))
+    tx.save(SYSTEM_SETTINGS, new_settings(parts.settings.cluster_name))
     tokens = TokenStore("root")
     token = await mint_root(tokens, tx, token=root_token)
     answer = made.answer(token, str(wanted.get("root_token_pgp_key") or ""))
