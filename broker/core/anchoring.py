@@ -24,7 +24,7 @@ import msgspec
 from broker.barrier.anchor import NONE, AnchorFile, Marks
 from broker.barrier.codec import ROOT
 from broker.core.transact import transact
-from broker.plugin.errors import InvalidRequest, Unavailable
+from broker.plugin.errors import ConfigError, InvalidRequest, Unavailable
 from broker.storage.tenant import TenantStore
 from broker.storage.transaction import Transaction
 
@@ -85,17 +85,17 @@ class Anchors:
         self._seen: dict[str, int] = {}
 
     def check_new(self) -> None:
-        """Refuse to initialise a store while the anchor is another's. Raises: InvalidRequest; ConfigError."""
-        if self._file is not None and self._file.read() != Marks():
+        """Refuse to initialise a store while the anchor is another's. Raises: InvalidRequest."""
+        if self._file is not None and _read(self._file) != Marks():
             raise InvalidRequest(
                 f"{self._file.path} is the anchor of a store that was here before: put that store back, or move the file away"
             )
 
     async def admit(self, root: TenantStore) -> None:
-        """Let the root store be opened, before anybody is served from it. Raises: InvalidRequest; ConfigError."""
+        """Let the root store be opened, before anybody is served from it. Raises: InvalidRequest."""
         if self._file is None:
             return
-        if self._file.read().fit(await _mark(await root.begin())):
+        if _read(self._file).fit(await _mark(await root.begin())):
             return
         if not self._accept:
             log.error("anchor.refused tenant=%s", ROOT)
@@ -205,6 +205,13 @@ class OnceService:
 
     def counts(self, issued_at: float) -> bool:
         return issued_at >= self._since
+
+
+def _read(file: AnchorFile) -> Marks:
+    try:
+        return file.read()
+    except ConfigError as error:
+        raise InvalidRequest(str(error)) from None
 
 
 async def _mark(tx: Transaction) -> str:

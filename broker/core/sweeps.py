@@ -99,9 +99,9 @@ def put(tx: Transaction, sweep: Sweep, now: float) -> None:
     mark_due(tx, now, KIND, name)
 
 
-def put_all(tx: Transaction, until: int) -> None:
-    """Have the steward revoke everything that was handed out up to ``until`` (Unix seconds)."""
-    put(tx, Sweep("", until=until), until)
+def put_all(tx: Transaction, before: int) -> None:
+    """Have the steward revoke everything that was handed out before a full second (Unix time)."""
+    put(tx, Sweep("", until=before - 0.001), before)
 
 
 async def tidy(tx: Transaction, after: str, now: float) -> None:

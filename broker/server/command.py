@@ -145,7 +145,9 @@ def _override(config: ServerConfig, options: argparse.Namespace) -> ServerConfig
     """Command line over environment over file."""
     import dataclasses
 
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = {"accept_rollback": options.accept_rollback}
+    if options.accept_rollback and config.rollback_anchor is None:
+        raise _Usage("-accept-rollback is for a configuration with a rollback_anchor")
     if options.workers is not None:
         if not 1 <= options.workers <= 128:
             raise _Usage("expected -workers to be 1 to 128")

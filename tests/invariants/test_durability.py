@@ -146,7 +146,7 @@ def half_done(node, writers: list[Writer]) -> list[str]:
 
 
 def test_kill_dash_9_of_the_whole_server_loses_nothing_it_answered(begin):
-    node, seed = begin(workers=2), random.Random(SEED)
+    node, seed = begin(workers=2, rollback_anchor="anchor"), random.Random(SEED)
     node.kv("secret")
     writers: list[Writer] = []
     for number in range(ROUNDS):

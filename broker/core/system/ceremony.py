@@ -34,6 +34,9 @@ SEAL_KEY: Final = "seal-key"
 NEXT_ROOT_KEY: Final = "next-root-key"
 """Where a new root key waits, beside the one in force, while it is being stored."""
 
+ROLLBACK: Final = "rollback"
+"""Where the node keeps that its store was found to be older than its anchor."""
+
 REFUSALS: Final = "share-refusals"
 MAX_REFUSALS: Final = 60
 WINDOW_SECONDS: Final = 60.0
@@ -166,6 +169,7 @@ def _source(address: str) -> str:
 __all__ = [
     "MAX_UNSEAL_BODY",
     "NEXT_ROOT_KEY",
+    "ROLLBACK",
     "SEAL_KEY",
     "Cancel",
     "GiveShare",

@@ -55,6 +55,7 @@ async def write_init(system: SystemBase, ctx: Context, args: Init) -> Plain:
     if await parts.seal_state.initialized():
         raise AlreadyInitialized
     await _check_empty(parts)
+    parts.anchors.check_new()
     done = await initialise_store(parts, asdict(args))
     if parts.seals.current.auto:
         parts.seal_state.node.install_root_key(done.root_key.reveal())

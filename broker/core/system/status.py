@@ -13,7 +13,7 @@ from broker.barrier.records import BarrierRecords
 from broker.barrier.unseal import About, seal_status
 from broker.core.records import SYSTEM_SETTINGS, SystemSettings
 from broker.core.settings import VERSION
-from broker.core.system.ceremony import at_root, look
+from broker.core.system.ceremony import ROLLBACK, at_root, look
 from broker.core.system.parts import Parts, SystemBase
 from broker.plugin.context import Context
 from broker.plugin.errors import ConfigError, NotInitialized, Unavailable
@@ -72,7 +72,7 @@ async def describe(parts: Parts) -> dict[str, Any]:
         cluster_name=known.cluster_name,
         cluster_id=known.cluster_id,
     )
-    return seal_status(
+    status = seal_status(
         about,
         records,
         progress(parts),
@@ -81,6 +81,9 @@ async def describe(parts: Parts) -> dict[str, Any]:
         sealed=sealed,
         migration=sealed and records is not None and await _migrates(parts, records),
     )
+    if sealed and parts.seal_state.node.read_ceremony(ROLLBACK):
+        status["rollback_detected"] = True
+    return status
 
 
 async def _migrates(parts: Parts, records: BarrierRecords) -> bool:

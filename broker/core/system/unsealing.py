@@ -4,15 +4,18 @@ import logging
 import os
 
 from broker.barrier.ceremonies import UNSEAL, dump
+from broker.barrier.codec import root_codec
 from broker.barrier.migrate import GUARDED, migrate, no_authority, not_migrating, pending
 from broker.barrier.progress import Progress
 from broker.barrier.records import ROOT_KEY, BarrierRecords, root_key_writes
 from broker.barrier.unseal import Unsealed, gather, open_barrier, open_with, reset
 from broker.core.seals import NamedSeal
-from broker.core.system.ceremony import SEAL_KEY, look
+from broker.core.system.ceremony import ROLLBACK, SEAL_KEY, look
 from broker.core.system.parts import Parts
 from broker.plugin.errors import ConfigError, InvalidRequest, NotInitialized, Unavailable
 from broker.plugin.secret import Secret
+from broker.storage.tenant import TenantStore
+from broker.storage.writer import Writer
 
 log = logging.getLogger("broker.seal")
 
@@ -47,6 +50,8 @@ async def take_share(parts: Parts, text: str, *, migrating: bool = False) -> Non
             if moved is None:
                 continue  # the seal was changed meanwhile
         opened = moved or (await open_with(records, parts.seal, key) if key is not None else None)
+        if opened is not None:
+            await _admit(parts, opened)
         with node.locked():
             if node.root_key() is not None:
                 return
@@ -107,6 +112,7 @@ async def open_by_itself(parts: Parts) -> bool:
     if await parts.seals.leaving(records) is not None:
         return False
     opened = await open_barrier(records, parts.seal, None)
+    await _admit(parts, opened)
     with node.locked():
         if node.seal_generation():
             return False
@@ -115,9 +121,22 @@ async def open_by_itself(parts: Parts) -> bool:
     return True
 
 
+async def _admit(parts: Parts, opened: Unsealed) -> None:
+    """Look whether the store is the one that this node left. Raises: InvalidRequest."""
+    keyring, node = opened.keyring, parts.seal_state.node
+    raw, codec = await parts.seal_state.root_store(), root_codec(lambda: keyring)
+    try:
+        await parts.anchors.admit(TenantStore(raw, tenant="root", codec=codec, signal=node, writer=Writer()))
+    except InvalidRequest:
+        with node.locked():
+            node.write_ceremony(ROLLBACK, b"1")
+        raise
+
+
 def _install(parts: Parts, opened: Unsealed) -> None:
     """Open the node for all workers. The caller holds the page's lock."""
     node = parts.seal_state.node
+    node.write_ceremony(ROLLBACK, None)
     node.install_root_key(opened.root_key.reveal())
     if opened.seal_key is not None:
         node.write_ceremony(SEAL_KEY, opened.seal_key.reveal())
