@@ -164,13 +164,13 @@ TTLS = [
 
 @pytest.mark.parametrize("ttl", TTLS, ids=lambda ttl: str(ttl)[:20])
 def test_a_lifetime_that_is_none_is_refused_and_no_token_is_made(node, ttl):
-    before = len(node.ok("LIST", "auth/token/accessors").data["keys"])
+    before = set(node.ok("LIST", "auth/token/accessors").data["keys"])
     for field in ("ttl", "explicit_max_ttl", "period"):
         if ttl == " ":
             continue
         reply = node.call("POST", "auth/token/create", {"policies": ["default"], field: ttl})
         assert reply.status == 400 and reply.errors[0], f"{field}: {reply}"
-    assert len(node.ok("LIST", "auth/token/accessors").data["keys"]) == before
+    assert set(node.ok("LIST", "auth/token/accessors").data["keys"]) <= before
 
 
 @pytest.mark.parametrize("version", ["-1", "\u0661", "1.0", "1e0", "0x1", "true", "9" * 30, " 1", "1 "])

@@ -59,12 +59,14 @@ def test_no_child_outlives_a_parent_that_is_revoked_while_children_are_made(node
 
 
 def test_a_batch_token_is_good_on_every_worker_and_leaves_nothing_behind(node):
-    before = node.ok("LIST", "auth/token/accessors").data["keys"]
+    before = set(node.ok("LIST", "auth/token/accessors").data["keys"])
     token = batch(node, ttl="1h")
     assert token.startswith("hvb.")
     for line in node.spread():
         assert known(line, token) == 200
-    assert node.ok("LIST", "auth/token/accessors").data["keys"] == before
+    assert (
+        set(node.ok("LIST", "auth/token/accessors").data["keys"]) <= before
+    )  # others may have ended meanwhile
     assert token not in node.audit_log.read_text()
 
 

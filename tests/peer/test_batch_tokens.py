@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import string
+
 import pytest
 
 from tests.peer.script import DELETE, GET, LIST, POST, PUT, Compute, Differs
@@ -13,6 +15,7 @@ path "cubbyhole/*" { capabilities = ["create", "read", "update", "list", "delete
 """
 BATCH = {"type": "batch", "ttl": "1h"}
 SAVE = {"bat": "auth.client_token"}
+BASE64URL = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 
 
 @pytest.fixture
@@ -146,8 +149,10 @@ def test_an_orphan_outlives_its_maker(batch):
 @pytest.mark.parametrize("place", [5, 30, -10, -1])
 def test_a_changed_character_is_no_token(batch, place):
     def changed(names):
+        # The upper half of what a character stands for: at the end, some of its lower bits may mean nothing.
         text = names["bat"]
-        return text[:place] + ("A" if text[place] != "A" else "B") + (text[place:][1:])
+        other = BASE64URL[(BASE64URL.index(text[place]) + 32) % 64]
+        return text[:place] + other + (text[place:][1:])
 
     batch.run(
         Compute("bad", changed),

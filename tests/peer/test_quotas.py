@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import hvac
 import pytest
 
-from tests.peer.harness import Pair
+from tests.invariants.node import eventually
+from tests.peer.harness import Pair, Side
 from tests.peer.script import DELETE, GET, LIST, POST, WRONG, Differs
 
 RATE = "sys/quotas/rate-limit"
@@ -270,12 +271,13 @@ def test_a_quota_moves_and_ends_with_its_mount(mounted: Pair):
         POST("sys/remount", {"from": "${m}", "to": "${m}moved"}, 200, only="data.none"),
     )
     for side in (mounted.ours, mounted.peer):
-        for _ in range(100):
-            body = side.client.send("GET", f"/v1/{RATE}/{mounted.word}", {"X-Vault-Token": "root"}, None).body
-            if body["data"]["path"] == f"{mounted.word}moved/a":
-                break
-        else:
-            pytest.fail("the quota stayed where its mount was")
+
+        def path(side: Side = side) -> str:
+            answer = side.client.send("GET", f"/v1/{RATE}/{mounted.word}", {"X-Vault-Token": "root"}, None)
+            told: str = answer.body["data"]["path"]
+            return told
+
+        eventually(lambda: path() == f"{mounted.word}moved/a")
     mounted.run(DELETE("sys/mounts/${m}moved", 204), GET(f"{RATE}/${{m}}", 404))
 
 

@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from broker.plugin.errors import InvalidRequest
 from broker.plugin.outbound import Answer, OutboundFailed, check_ca, fetch, fetch_aside, is_public, split_url
+from tests.fixtures.servers import free_port
 
 OK = b"HTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: 2\r\n\r\n{}"
 CANARY = "hunter2-canary"
@@ -184,10 +185,8 @@ def test_headers_that_would_split_the_request_are_not_sent():
 
 
 def test_nobody_listens():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
     with pytest.raises(OutboundFailed, match="connection refused"):
-        fetch("GET", f"http://127.0.0.1:{port}/")
+        fetch("GET", f"http://127.0.0.1:{free_port()}/")
 
 
 def test_proxies_of_the_environment_have_no_say(monkeypatch):

@@ -44,10 +44,10 @@ def created(api: Api, body: dict[str, object], token: str = "root") -> dict[str,
 )
 def test_nobody_becomes_root_by_spelling(api: Api, policy: str, name: str, among):
     maker = api.token_with(policy)
-    before = len(api.data("LIST", "auth/token/accessors")["keys"])
+    before = set(api.data("LIST", "auth/token/accessors")["keys"])
     reply = api.ask("POST", "auth/token/create", {"policies": among(name)}, token=maker)
     assert reply.status == 400, reply
-    assert len(api.data("LIST", "auth/token/accessors")["keys"]) == before
+    assert set(api.data("LIST", "auth/token/accessors")["keys"]) <= before
 
 
 @pytest.mark.parametrize("name", ["ROOT", "root", "root%20", "%20root", "root%00", "root%E2%80%8B", "Root/"])
