@@ -29,16 +29,22 @@ async def end_mount(tenant: Tenant, tx: Transaction, mount: Mount, now: float) -
 
     Its engine is remembered until nothing that it handed out is left: an intent may be on its way at this moment.
     """
+    if not await recall(tenant, tx, mount, now):
+        await erase_data(tx, storage_prefix(mount))
+    tx.save(ENDED_MOUNTS + mount.uuid, EndedMount(mount))
+    mark_due(tx, now, KIND, mount.uuid)
+
+
+async def recall(tenant: Tenant, tx: Transaction, mount: Mount, now: float) -> bool:
+    """Have everything revoked that was handed out at a mount. Returns whether leases of its engine are among it."""
     if mount.table == "auth":
         rest, _ = await sweeps.step(tenant, tx, Sweep(mount.prefix, until=now), now, limit=AT_ONCE)
         if rest is not None:
             sweeps.put(tx, rest, now)
-    if await tx.list(layout.by_mount(mount.uuid), limit=1):
+    leased = bool(await tx.list(layout.by_mount(mount.uuid), limit=1))
+    if leased:
         sweeps.put(tx, Sweep("", until=now, mount=mount.uuid), now)
-    else:
-        await erase_data(tx, storage_prefix(mount))
-    tx.save(ENDED_MOUNTS + mount.uuid, EndedMount(mount))
-    mark_due(tx, now, KIND, mount.uuid)
+    return leased
 
 
 async def step(tx: Transaction, uuid: str) -> bool:

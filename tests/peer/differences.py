@@ -31,6 +31,7 @@ BY_STEP: dict[str, str] = {
     "migrated-opens-by-itself": "A server that has moved to another auto seal opens by itself even while the stanza of the old one is still there; OpenBao waits for recovery shares.",
     "migration-is-over-at-once": "The answer to the last share of a seal migration says `migration: false`, for it is done; OpenBao completes it a moment later.",
     "mfa-without-a-login": "`sys/mfa/validate` answers a bare 403 where no login waits, and OpenBao 400: a stranger learns nothing.",
+    "moves-stay-in-their-namespace": "A mount is moved within its namespace only, since its data lie under that namespace's own key; OpenBao copies them to another.",
     "no-5xx-for-bad-input": "A request that is wrong gets a 4xx where OpenBao answers 500.",
     "no-passwordless-bind": "A login to `ldap` without a password is refused even with `deny_null_bind=false`, which warns; OpenBao asks the directory, and some say yes.",
     "no-redirects": "Doubled slashes are served as one where OpenBao redirects; clients lose the token on a redirect.",

@@ -187,6 +187,25 @@ def test_move_refuses_what_it_cannot_do(pair):
     )
 
 
+def test_a_mount_of_a_namespace_is_moved_from_above_but_not_out_of_it(pair):
+    elsewhere = Differs("moves-stay-in-their-namespace", status=400, body=False)
+    pair.run(
+        POST("sys/namespaces/${m}", {}),
+        POST("sys/namespaces/${m}/below", {}, 400),
+        POST("sys/namespaces/below", {}, namespace="${m}"),
+        POST("sys/mounts/kv", {"type": "kv"}, 204, namespace="${m}"),
+        POST("sys/mounts/deep", {"type": "kv"}, 204, namespace="${m}/below"),
+        POST("sys/remount", {"from": "${m}/kv", "to": "${m}/kv9"}, save={"job": "migration_id"}),
+        GET("sys/remount/status/${job}", ignore=("migration_info.status", "data.migration_info.status")),
+        POST("sys/remount", {"from": "below/deep", "to": "below/deeper"}, namespace="${m}"),
+        POST("sys/remount", {"from": "${m}/nothing", "to": "${m}/new"}, 400),
+        POST("sys/remount", {"from": "${m}/sys", "to": "${m}/new"}, 400),
+        POST("sys/mounts/own", {"type": "kv"}, 204, namespace="${m}"),
+        POST("sys/remount", {"from": "${m}/own", "to": "${m}new"}, differs=elsewhere),
+        POST("sys/remount", {"from": "${m}/below/gone", "to": "${m}/new"}, 400),
+    )
+
+
 def test_default_mounts_cannot_be_disabled(pair):
     pair.run(
         DELETE("sys/mounts/sys", 400),

@@ -7,7 +7,7 @@ import msgspec
 from broker.core import lockout
 from broker.core.records import MOUNTS, NAMESPACES, MountTable, NamespaceRecord
 from broker.core.settings import CoreSettings
-from broker.plugin.context import Context, Mount, MountConfig
+from broker.plugin.context import Mount, MountConfig
 from broker.plugin.errors import InvalidRequest, Tampered
 from broker.plugin.fields import parse_duration
 from broker.storage.transaction import Transaction
@@ -23,16 +23,16 @@ TUNABLE_EVERYWHERE = frozenset(
 TOKEN_TYPES = ("", "default-service", "default-batch", "service", "batch")
 
 
-async def load_table(ctx: Context) -> MountTable:
+async def load_table(tx: Transaction) -> MountTable:
     """Return the tenant's mount table. Raises: Tampered if it is missing."""
-    table = await ctx.transaction.load(MOUNTS, MountTable)
+    table = await tx.load(MOUNTS, MountTable)
     if table is None:
         raise Tampered(f"{MOUNTS} is missing")
-    return table  # type: ignore[no-any-return]
+    return table
 
 
-def save_table(ctx: Context, mounts: tuple[Mount, ...]) -> None:
-    ctx.transaction.save(MOUNTS, MountTable(mounts))
+def save_table(tx: Transaction, mounts: tuple[Mount, ...]) -> None:
+    tx.save(MOUNTS, MountTable(mounts))
 
 
 def normal(path: str) -> str:
@@ -47,7 +47,7 @@ def find(table: MountTable, kind: str, path: str) -> Mount | None:
 
 
 async def check_free(
-    ctx: Context, table: MountTable, kind: str, path: str, *, verb: str = "cannot mount"
+    tx: Transaction, table: MountTable, kind: str, path: str, *, verb: str = "cannot mount"
 ) -> None:
     """Refuse a path that is taken, reserved, or lies above or below another mount. Raises: InvalidRequest."""
     wanted = normal(path)
@@ -61,7 +61,7 @@ async def check_free(
         if mount.table == kind and (wanted.startswith(mount.path) or mount.path.startswith(wanted)):
             raise InvalidRequest(f"path is already in use at {mount.path}")
     first = wanted.partition("/")[0]
-    if kind == "secret" and await ctx.transaction.load(NAMESPACES + first, NamespaceRecord) is not None:
+    if kind == "secret" and await tx.load(NAMESPACES + first, NamespaceRecord) is not None:
         raise InvalidRequest(f"path is already in use at {first}/ (namespace)")
 
 

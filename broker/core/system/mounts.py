@@ -1,22 +1,20 @@
-"""``sys/mounts``, ``sys/auth`` and ``sys/remount``: enable, tune, list, move and disable engines and auth methods.
+"""``sys/mounts`` and ``sys/auth``: enable, tune, list and disable engines and auth methods.
 
-Source: Vault's ``sys/mounts``, ``sys/auth`` and ``sys/remount`` API documentation.
+Source: Vault's ``sys/mounts`` and ``sys/auth`` API documentation.
 """
 
-import uuid
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
 
 from broker.core.ending import end_mount
-from broker.core.records import MOVES, MoveRecord
 from broker.core.routing import ALIASES, storage_prefix
 from broker.core.system import mount_table as t
 from broker.core.system.parts import SystemBase
 from broker.core.tenants import new_mount
 from broker.plugin.context import Context, Mount, MountConfig
-from broker.plugin.errors import InvalidRequest, NotFound
+from broker.plugin.errors import InvalidRequest
 from broker.plugin.fields import Field, Json, Nothing
 from broker.plugin.messages import Response
 from broker.plugin.paths import Operation, Path
@@ -62,17 +60,6 @@ class Tune:
     force_no_cache: Annotated[bool | None, Field("Accepted; caches here are exact.")] = None
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
-    from_: Annotated[str, Field("Path to move.", wire="from", max_length=t.MAX_PATH)] = ""
-    to: Annotated[str, Field("Where to.", max_length=t.MAX_PATH)] = ""
-
-
-@dataclass(frozen=True, slots=True)
-class MoveId:
-    migration_id: Annotated[str, Field("Id from sys/remount.", max_length=64)]
-
-
 _SETTINGS = frozenset(Tune.__slots__) - {"path", "options", "description"}
 
 
@@ -103,12 +90,12 @@ def _make(kind: str) -> tuple[Any, ...]:
     noun = "secret engine mount" if kind == "secret" else "auth engine"
 
     async def listed(system: SystemBase, ctx: Context, args: Nothing) -> Response:
-        table = await t.load_table(ctx)
+        table = await t.load_table(ctx.transaction)
         shown = {mount.path: t.describe(mount) for mount in table.mounts if mount.table == kind}
         return Response(data=dict(sorted(shown.items())), mirror=True)
 
     async def read(system: SystemBase, ctx: Context, args: AtPath) -> Response:
-        table = await t.load_table(ctx)
+        table = await t.load_table(ctx.transaction)
         mount = t.find(table, kind, args.path)
         if mount is None and kind == "secret" and args.path.startswith("auth/"):
             mount = t.find(table, "auth", args.path.removeprefix("auth/"))
@@ -120,11 +107,11 @@ def _make(kind: str) -> tuple[Any, ...]:
         name = args.type or args.plugin_name
         if not name:
             raise InvalidRequest("backend type must be specified as a string")
-        table = await t.load_table(ctx)
+        table = await t.load_table(ctx.transaction)
         options = dict(args.options or {})
         if name in ALIASES:
             name, options["version"] = ALIASES[name]
-        await t.check_free(ctx, table, kind, args.path)
+        await t.check_free(ctx.transaction, table, kind, args.path)
         offered = system.parts.registry.find(kind, name, options)
         if offered.singleton:
             raise InvalidRequest(f'mount type of "{name}" is not mountable')
@@ -140,10 +127,10 @@ def _make(kind: str) -> tuple[Any, ...]:
             seal_wrap=args.seal_wrap,
             external_entropy_access=args.external_entropy_access,
         )
-        t.save_table(ctx, (*table.mounts, mount))
+        t.save_table(ctx.transaction, (*table.mounts, mount))
 
     async def disable(system: SystemBase, ctx: Context, args: AtPath) -> None:
-        table = await t.load_table(ctx)
+        table = await t.load_table(ctx.transaction)
         wanted = t.normal(args.path)
         if kind == "secret" and any(wanted.startswith(path) for path in t.PROTECTED):
             raise InvalidRequest(f'cannot unmount "{wanted}"')
@@ -152,12 +139,12 @@ def _make(kind: str) -> tuple[Any, ...]:
         mount = t.find(table, kind, args.path)
         if mount is None:
             return
-        t.save_table(ctx, t.replaced(table, mount, None))
+        t.save_table(ctx.transaction, t.replaced(table, mount, None))
         # The path is free at once. What was handed out there is revoked, then what it stored is cleared, in steps.
         await end_mount(system.parts.tenant(ctx), ctx.transaction, mount, ctx.now)
 
     async def read_tune(system: SystemBase, ctx: Context, args: AtPath) -> Response:
-        mount = t.find(await t.load_table(ctx), kind, args.path)
+        mount = t.find(await t.load_table(ctx.transaction), kind, args.path)
         if mount is None:
             raise InvalidRequest(f'cannot fetch sysview for path "{_shown(kind, args.path)}"')
         shown = t.describe_config(mount)
@@ -170,7 +157,7 @@ def _make(kind: str) -> tuple[Any, ...]:
         return Response(data=shown, mirror=True)
 
     async def tune(system: SystemBase, ctx: Context, args: Tune) -> Response | None:
-        table = await t.load_table(ctx)
+        table = await t.load_table(ctx.transaction)
         mount = t.find(table, kind, args.path)
         if mount is None:
             raise InvalidRequest(f'no mount entry found for path "{_shown(kind, args.path)}"')
@@ -184,7 +171,7 @@ def _make(kind: str) -> tuple[Any, ...]:
             options={**(mount.options or {}), **args.options} if args.options else mount.options,
         )
         upgraded = await _upgrade(system, ctx, mount, new)
-        t.save_table(ctx, t.replaced(table, mount, new))
+        t.save_table(ctx.transaction, t.replaced(table, mount, new))
         return upgraded
 
     return listed, read, enable, disable, read_tune, tune
@@ -212,56 +199,6 @@ async def _upgrade(system: SystemBase, ctx: Context, old: Mount, new: Mount) -> 
             "Upgrading mount from version 1 to version 2. This mount will be unavailable for a brief period and will resume service shortly."
         ]
     )
-
-
-async def move(system: SystemBase, ctx: Context, args: Move) -> Response:
-    """Move a mount: its data stays where it is, only the path changes, so this is one write."""
-    if not args.from_ or not args.to:
-        raise InvalidRequest("both 'from' and 'to' path must be specified as a string")
-    table = await t.load_table(ctx)
-    kind, source, target = _ends(args)
-    if any(source.startswith(path) for path in t.PROTECTED) or (kind == "auth" and source == "token/"):
-        raise InvalidRequest(f'cannot remount "{args.from_.strip("/")}/"')
-    mount = t.find(table, kind, source)
-    if mount is None:
-        raise InvalidRequest(f'no matching mount at "{args.from_.strip("/")}/"')
-    if any(target.startswith(path) for path in t.PROTECTED if kind == "secret"):
-        raise InvalidRequest(f'invalid destination mount: "{target}" is protected')
-    if t.find(table, kind, target) is not None:
-        raise InvalidRequest(f'path already in use at "{args.to.strip("/")}/"')
-    await t.check_free(ctx, _without(table, mount), kind, target)
-    t.save_table(ctx, t.replaced(table, mount, msgspec.structs.replace(mount, path=target)))
-    migration = str(uuid.uuid4())
-    ctx.transaction.save(MOVES + migration, MoveRecord(args.from_.strip("/") + "/", args.to.strip("/") + "/"))
-    return Response(
-        data={"migration_id": migration},
-        mirror=True,
-        warnings=[
-            "Mount move has been queued. Progress will be reported in Broker's server log, tagged with the returned migration_id"
-        ],
-    )
-
-
-def _without(table: Any, mount: Mount) -> Any:
-    return msgspec.structs.replace(table, mounts=t.replaced(table, mount, None))
-
-
-def _ends(args: Move) -> tuple[str, str, str]:
-    """Return the table and both paths of a move. Raises: InvalidRequest if it crosses tables."""
-    source, target = t.normal(args.from_), t.normal(args.to)
-    if source.startswith("auth/") != target.startswith("auth/"):
-        raise InvalidRequest("cannot remount between an auth mount and a secrets mount")
-    if source.startswith("auth/"):
-        return "auth", source[5:], target[5:]
-    return "secret", source, target
-
-
-async def move_status(system: SystemBase, ctx: Context, args: MoveId) -> dict[str, Any]:
-    record = await ctx.transaction.load(MOVES + args.migration_id, MoveRecord)
-    if record is None:
-        raise NotFound
-    info = {"source_mount": record.source, "target_mount": record.target, "status": "success"}
-    return {"migration_id": args.migration_id, "migration_info": info}
 
 
 def _rows(kind: str, root: str, what: str) -> tuple[Path, ...]:
@@ -296,16 +233,10 @@ def _auth_tune_through_mounts() -> Path:
     )
 
 
-TUNE_BIND = Operation(Tune, None, calls=move).bind
+TUNE_BIND = Operation(Tune, None, calls=_make("secret")[-1]).bind
 
 PATHS = (
     *_rows("secret", "mounts", "secrets engines"),
     *_rows("auth", "auth", "auth methods"),
     _auth_tune_through_mounts(),
-    Path("remount", "Move a mount.", update=Operation(Move, dict, calls=move, sudo=True)),
-    Path(
-        "remount/status/{migration_id}",
-        "Progress of a move.",
-        read=Operation(MoveId, dict, calls=move_status),
-    ),
 )

@@ -24,6 +24,6 @@ async def reached_mounts(system: SystemBase, ctx: Context) -> list[Mount]:
     """Return the mounts of the namespace at or below which the caller may do anything, in order of their paths."""
     acl, home = await acl_of(system, ctx)
     above = lead(system.parts.tenant(ctx), home)
-    table = await t.load_table(ctx)
+    table = await t.load_table(ctx.transaction)
     reached = [mount for mount in table.mounts if acl.reaches(above + mount.prefix, now=ctx.now)]
     return sorted(reached, key=lambda mount: mount.prefix)

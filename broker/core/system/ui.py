@@ -36,7 +36,7 @@ async def mounts(system: SystemBase, ctx: Context, args: Nothing) -> dict[str, A
         for mount in await reached_mounts(system, ctx):
             shown[mount.table][mount.path] = t.describe(mount)
         return shown
-    for mount in (await t.load_table(ctx)).mounts:
+    for mount in (await t.load_table(ctx.transaction)).mounts:
         if mount.config.listing_visibility == "unauth":
             about = {"description": mount.description, "options": mount.options, "type": mount.type}
             shown[mount.table][mount.path] = about
@@ -56,7 +56,7 @@ async def preflight(system: SystemBase, ctx: Context, args: AtPath) -> dict[str,
     if not known(ctx):
         raise PermissionDenied
     path = args.path.strip("/") + "/"
-    mount = _mount_at((await t.load_table(ctx)).mounts, path)
+    mount = _mount_at((await t.load_table(ctx.transaction)).mounts, path)
     if mount is not None:
         acl, home = await acl_of(system, ctx)
         if acl.reaches(lead(system.parts.tenant(ctx), home) + mount.prefix, now=ctx.now):

@@ -83,6 +83,31 @@ def test_a_moved_mount_takes_its_data_along_and_frees_its_path(api: Api):
     api.done("DELETE", "sys/mounts/there")
 
 
+def test_logins_of_a_moved_method_end_and_those_at_its_new_path_end_with_it(api: Api):
+    api.done("POST", "sys/auth/here", {"type": "userpass"})
+    api.done("POST", "auth/here/users/ann", {"password": "correct horse"})
+
+    def login(path: str) -> str:
+        reply = api.ask("POST", f"auth/{path}/login/ann", {"password": "correct horse"}, token=None)
+        return reply.body["auth"]["client_token"]
+
+    def status(token: str) -> int:
+        return api.ask("GET", "auth/token/lookup-self", token=token).status
+
+    before = login("here")
+    assert status(before) == 200
+    api.data("POST", "sys/remount", {"from": "auth/here", "to": "auth/there"})
+    assert status(before) == 403
+    assert api.ask("LIST", "sys/leases/lookup/auth/here/login/").status == 404
+    after = login("there")
+    assert api.ask("POST", "auth/token/renew-self", {}, token=after).status == 200
+    api.done("POST", "sys/auth/here", {"type": "userpass"})
+    api.done("DELETE", "sys/auth/here")
+    assert status(after) == 200
+    api.done("DELETE", "sys/auth/there")
+    assert status(after) == 403
+
+
 @pytest.mark.parametrize(
     ("given", "shown"),
     [({"default_lease_ttl": "30m"}, 1800), ({"default_lease_ttl": 60}, 60), ({"default_lease_ttl": ""}, 900)],
