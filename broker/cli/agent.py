@@ -194,7 +194,7 @@ AGENT = Command(
         Flag("sink", "File to keep the token in, readable by its owner only; may be repeated.", "texts"),
     ),
     (0, None),
-    prints=False,
+    shows="text",
 )
 
 __all__ = ["AGENT", "agent"]

@@ -126,13 +126,17 @@ ENABLE = Command(
         Flag("path", "Its name; its type's if left out."),
     ),
     (1, None),
+    shows="sentence",
 )
-DISABLE = Command(disable, "audit disable [options] PATH", "Disable an audit device.", (), (1, 1))
+DISABLE = Command(
+    disable, "audit disable [options] PATH", "Disable an audit device.", (), (1, 1), shows="sentence"
+)
 LIST = Command(
     listing,
     "audit list [options]",
     "List audit devices.",
     (Flag("detailed", "Print all that is known about each.", "switch"),),
+    shows="answer",
 )
 VERIFY = Command(
     verify,
@@ -142,4 +146,5 @@ VERIFY = Command(
     (Flag("key", "The device's public key (hex, base64 or @FILE), to check its signed checkpoints."),),
     (1, None),
     connects=False,
+    shows="answer",
 )

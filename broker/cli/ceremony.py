@@ -257,5 +257,5 @@ CEREMONY = Command(
     "    broker operator ceremony unseal",
     (*INIT_FLAGS, Flag("cards", "Directory for one printable HTML card per custodian.")),
     (0, 1),
-    prints=False,
+    shows="text",
 )

@@ -86,5 +86,5 @@ COMPLETION = Command(
     (),
     (1, 1),
     connects=False,
-    prints=False,
+    shows="text",
 )

@@ -61,7 +61,7 @@ KEYGEN = Command(
     (),
     (1, 1),
     connects=False,
-    prints=False,
+    shows="text",
 )
 DECRYPT_SHARE = Command(
     decrypt_share,
@@ -70,5 +70,5 @@ DECRYPT_SHARE = Command(
     (Flag("key", "File with your private key; asked for without echo if left out."),),
     (1, 1),
     connects=False,
-    prints=False,
+    shows="text",
 )

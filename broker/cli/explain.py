@@ -123,4 +123,5 @@ EXPLAIN = Command(
         Flag("token", "Explain for another token: '-' or '@FILE'."),
     ),
     (0, 2),
+    shows="answer",
 )

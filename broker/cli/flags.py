@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from broker.cli.invocation import Invocation
 
 Kind = Literal["text", "switch", "number", "texts", "pairs"]
+Shows = Literal["text", "sentence", "answer", "fields"]
 Value = str | bool | int | list[str] | dict[str, str]
 YES = frozenset({"1", "t", "true"})
 NO = frozenset({"0", "f", "false"})
@@ -33,7 +34,12 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command. ``arguments`` is how many it takes at least and at most (None: any number)."""
+    """One command. ``arguments`` is how many it takes at least and at most (None: any number).
+
+    ``shows`` says what it prints: ``fields`` (takes -field and -format), an ``answer`` (takes -format), a ``sentence``
+    (silent where BROKER_FORMAT asks for an answer to a program), or ``text`` whatever the format. ``wraps``: it can show
+    the wrapping token that -wrap-ttl asks for.
+    """
 
     run: "Callable[[Invocation], int]"
     usage: str
@@ -41,7 +47,8 @@ class Command:
     flags: tuple[Flag, ...] = ()
     arguments: tuple[int, int | None] = (0, 0)
     connects: bool = True
-    prints: bool = True
+    shows: Shows = "fields"
+    wraps: bool = False
 
 
 @dataclass(slots=True)

@@ -133,4 +133,5 @@ GENERATE_ROOT = Command(
         Flag("status", "Only show the attempt.", "switch"),
     ),
     (0, 1),
+    shows="answer",
 )

@@ -1,13 +1,11 @@
 """``broker kv get|put|patch|delete|list|scan``: one command set for both versions of the KV engine."""
 
-from typing import Any
-
 from broker.cli.data import Data, parse_data
 from broker.cli.flags import Command, Flag, UsageError
 from broker.cli.invocation import Failure, Invocation
 from broker.cli.output import print_field, print_pairs, print_reply
 from broker.cli.verbs import PAGING, paging, print_listing, print_written
-from broker.client import ApiError, Client, KvMount, Reply, find_mount
+from broker.client import ApiError, KvMount, Reply, find_mount
 
 MOUNT = Flag("mount", "The engine's mount, so that PATH is relative to it.")
 VERSION = Flag("version", "Which version; the current one if left out.", "number")
@@ -143,24 +141,24 @@ def patch(run: Invocation) -> int:
 
 def _patched(run: Invocation, at: str, data: Data, method: str | None) -> Reply:
     if method == "rw":
-        return _read_then_write(run.client, at, data)
+        return _read_then_write(run, at, data)
     try:
         return run.client.patch(at, {"data": data, "options": _options(run)})
     except ApiError as error:
         if error.status != 405 or method == "patch":
             raise
-        return _read_then_write(run.client, at, data)
+        return _read_then_write(run, at, data)
 
 
-def _read_then_write(client: Client, at: str, changes: Data) -> Reply:
+def _read_then_write(run: Invocation, at: str, changes: Data) -> Reply:
     """Merge on our side, for servers without PATCH; ``cas`` keeps a concurrent write from being lost."""
-    with client.unwrapped():
-        current = client.read(at)
+    with run.client.unwrapped():
+        current = run.client.read(at)
     if current is None or not current.data.get("data"):
         raise Failure(f"No value found at {at}")
     merged = {key: value for key, value in (current.data["data"] | changes).items() if value is not None}
-    options: dict[str, Any] = {"cas": current.data["metadata"]["version"]}
-    return client.write(at, {"data": merged, "options": options})
+    options: Data = {"cas": current.data["metadata"]["version"]} | _options(run)
+    return run.client.write(at, {"data": merged, "options": options})
 
 
 def delete(run: Invocation) -> int:
@@ -186,7 +184,7 @@ def listing(run: Invocation) -> int:
     return print_listing(run, reply, at.rstrip("/"), scanning=scanning)
 
 
-GET = Command(get, "kv get [options] PATH", "Retrieve a secret.", (MOUNT, VERSION), (1, 1))
+GET = Command(get, "kv get [options] PATH", "Retrieve a secret.", (MOUNT, VERSION), (1, 1), wraps=True)
 PUT = Command(
     put,
     "kv put [options] PATH [DATA K=V...]",
@@ -194,6 +192,7 @@ PUT = Command(
     "    broker kv put secret/app password=-\n    broker kv put -mount=secret app @data.json",
     (MOUNT, CAS),
     (1, None),
+    wraps=True,
 )
 PATCH = Command(
     patch,
@@ -206,9 +205,20 @@ PATCH = Command(
         Flag("remove-data", "Remove this field. May be repeated.", "texts"),
     ),
     (1, None),
+    wraps=True,
 )
 DELETE = Command(
-    delete, "kv delete [options] PATH", "Delete versions of a secret.", (MOUNT, VERSIONS), (1, 1)
+    delete, "kv delete [options] PATH", "Delete versions of a secret.", (MOUNT, VERSIONS), (1, 1), wraps=True
 )
-LIST = Command(listing, "kv list [options] PATH", "List secrets.", (MOUNT, *PAGING), (1, 1))
-SCAN = Command(listing, "kv scan [options] PATH", "List secrets at any depth.", (MOUNT, *PAGING), (1, 1))
+LIST = Command(
+    listing, "kv list [options] PATH", "List secrets.", (MOUNT, *PAGING), (1, 1), shows="answer", wraps=True
+)
+SCAN = Command(
+    listing,
+    "kv scan [options] PATH",
+    "List secrets at any depth.",
+    (MOUNT, *PAGING),
+    (1, 1),
+    shows="answer",
+    wraps=True,
+)

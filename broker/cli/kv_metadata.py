@@ -72,15 +72,30 @@ def delete(run: Invocation) -> int:
     return print_written(run, reply, f"Success! Data deleted (if it existed) at: {at}")
 
 
-GET = Command(get, "kv metadata get [options] PATH", "Print a secret's metadata.", (MOUNT,), (1, 1))
-PUT = Command(put, "kv metadata put [options] PATH", "Set a secret's settings.", (MOUNT, *SETTINGS), (1, 1))
+GET = Command(
+    get, "kv metadata get [options] PATH", "Print a secret's metadata.", (MOUNT,), (1, 1), wraps=True
+)
+PUT = Command(
+    put,
+    "kv metadata put [options] PATH",
+    "Set a secret's settings.",
+    (MOUNT, *SETTINGS),
+    (1, 1),
+    shows="answer",
+)
 PATCH = Command(
     put,
     "kv metadata patch [options] PATH",
     "Change some of a secret's settings.",
     (MOUNT, *SETTINGS, REMOVE),
     (1, 1),
+    shows="answer",
 )
 DELETE = Command(
-    delete, "kv metadata delete [options] PATH", "Delete a secret with all its versions.", (MOUNT,), (1, 1)
+    delete,
+    "kv metadata delete [options] PATH",
+    "Delete a secret with all its versions.",
+    (MOUNT,),
+    (1, 1),
+    shows="sentence",
 )

@@ -51,7 +51,12 @@ def enable_versioning(run: Invocation) -> int:
 
 
 UNDELETE = Command(
-    change_versions, "kv undelete [options] -versions=N PATH", "Undelete versions.", (MOUNT, VERSIONS), (1, 1)
+    change_versions,
+    "kv undelete [options] -versions=N PATH",
+    "Undelete versions.",
+    (MOUNT, VERSIONS),
+    (1, 1),
+    shows="answer",
 )
 DESTROY = Command(
     change_versions,
@@ -59,6 +64,7 @@ DESTROY = Command(
     "Remove versions for good; they cannot be undeleted.",
     (MOUNT, VERSIONS),
     (1, 1),
+    shows="answer",
 )
 ROLLBACK = Command(
     rollback,
@@ -66,7 +72,13 @@ ROLLBACK = Command(
     "Make an earlier version current.",
     (MOUNT, VERSION),
     (1, 1),
+    wraps=True,
 )
 ENABLE_VERSIONING = Command(
-    enable_versioning, "kv enable-versioning [options] MOUNT", "Upgrade a KV engine to version 2.", (), (1, 1)
+    enable_versioning,
+    "kv enable-versioning [options] MOUNT",
+    "Upgrade a KV engine to version 2.",
+    (),
+    (1, 1),
+    shows="answer",
 )

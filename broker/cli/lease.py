@@ -49,13 +49,14 @@ def revoke(run: Invocation) -> int:
     return 0
 
 
-LOOKUP = Command(lookup, "lease lookup [options] ID", "Look up a lease.", (), (1, 1))
+LOOKUP = Command(lookup, "lease lookup [options] ID", "Look up a lease.", (), (1, 1), wraps=True)
 RENEW = Command(
     renew,
     "lease renew [options] ID",
     "Renew a lease.",
     (Flag("increment", 'By how long, such as "1h".', aliases=("i",)),),
     (1, 1),
+    wraps=True,
 )
 REVOKE = Command(
     revoke,
@@ -67,4 +68,5 @@ REVOKE = Command(
         Flag("sync", "Wait until it is done.", "switch"),
     ),
     (1, 1),
+    shows="sentence",
 )

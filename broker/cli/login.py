@@ -206,5 +206,6 @@ LOGIN = Command(
         Flag("token-only", "Print the token and nothing else; do not keep it.", "switch"),
     ),
     (0, None),
+    wraps=True,
 )
-PRINT_TOKEN = Command(print_token, "print token", "Print the token in use.", prints=False)
+PRINT_TOKEN = Command(print_token, "print token", "Print the token in use.", connects=False, shows="text")

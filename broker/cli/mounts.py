@@ -227,12 +227,16 @@ SECRETS_ENABLE = Command(
     "Enable a secrets engine.",
     ENABLING + TUNING,
     (1, 1),
-    prints=True,
+    shows="sentence",
 )
-SECRETS_LIST = Command(listing, "secrets list [options]", "List the secrets engines.", (DETAILED,))
-SECRETS_TUNE = Command(tune, "secrets tune [options] PATH", "Tune a secrets engine.", TUNING, (1, 1))
+SECRETS_LIST = Command(
+    listing, "secrets list [options]", "List the secrets engines.", (DETAILED,), shows="answer"
+)
+SECRETS_TUNE = Command(
+    tune, "secrets tune [options] PATH", "Tune a secrets engine.", TUNING, (1, 1), shows="sentence"
+)
 SECRETS_MOVE = Command(
-    move, "secrets move [options] SOURCE DESTINATION", "Move a secrets engine.", (), (2, 2)
+    move, "secrets move [options] SOURCE DESTINATION", "Move a secrets engine.", (), (2, 2), shows="sentence"
 )
 SECRETS_DISABLE = Command(
     disable,
@@ -240,17 +244,28 @@ SECRETS_DISABLE = Command(
     "Disable a secrets engine.\nIts secrets are deleted and its leases revoked.",
     (),
     (1, 1),
+    shows="sentence",
 )
 AUTH_ENABLE = Command(
-    enable, "auth enable [options] TYPE", "Enable an auth method.", (*ENABLING, *TUNING, TOKEN_TYPE), (1, 1)
+    enable,
+    "auth enable [options] TYPE",
+    "Enable an auth method.",
+    (*ENABLING, *TUNING, TOKEN_TYPE),
+    (1, 1),
+    shows="sentence",
 )
-AUTH_LIST = Command(listing, "auth list [options]", "List the auth methods.", (DETAILED,))
-AUTH_TUNE = Command(tune, "auth tune [options] PATH", "Tune an auth method.", (*TUNING, TOKEN_TYPE), (1, 1))
+AUTH_LIST = Command(listing, "auth list [options]", "List the auth methods.", (DETAILED,), shows="answer")
+AUTH_TUNE = Command(
+    tune, "auth tune [options] PATH", "Tune an auth method.", (*TUNING, TOKEN_TYPE), (1, 1), shows="sentence"
+)
 AUTH_DISABLE = Command(
     disable,
     "auth disable [options] PATH",
     "Disable an auth method.\nThe tokens it gave are revoked.",
     (),
     (1, 1),
+    shows="sentence",
 )
-AUTH_HELP = Command(auth_help, "auth help [options] TYPE | PATH", "Print how to log in.", (), (1, 1))
+AUTH_HELP = Command(
+    auth_help, "auth help [options] TYPE | PATH", "Print how to log in.", (), (1, 1), shows="text"
+)

@@ -15,7 +15,7 @@ def create(run: Invocation) -> int:
         body["custom_metadata"] = run.given.pairs("custom-metadata")
     with run.doing("creating namespace"):
         reply = run.client.request("POST", f"{AT}/{run.rest[0].strip('/')}", body=body)
-    if reply.data:
+    if reply.data or reply.wrap_info:
         return print_reply(run, reply)
     run.say(f"Success! Namespace created at: {run.rest[0].strip('/')}/")
     return 0
@@ -67,18 +67,21 @@ CREATE = Command(
     "Create a new namespace below the one in use (-namespace).",
     (Flag("custom-metadata", "A key=value to keep with it. May be repeated.", "pairs"),),
     (1, 1),
+    wraps=True,
 )
 LIST = Command(
     listing,
     "namespace list [options]",
     "List child namespaces.",
     (Flag("detailed", "Print all that is known about each.", "switch"),),
+    shows="answer",
 )
-LOOKUP = Command(lookup, "namespace lookup [options] PATH", "Look up a namespace.", (), (1, 1))
+LOOKUP = Command(lookup, "namespace lookup [options] PATH", "Look up a namespace.", (), (1, 1), wraps=True)
 DELETE = Command(
     delete,
     "namespace delete [options] PATH",
     "Delete a namespace with its contents.",
     (Flag("force", "Forget leases that cannot be revoked.", "switch"),),
     (1, 1),
+    shows="sentence",
 )

@@ -90,8 +90,18 @@ UNSEAL = Command(
         Flag("reset", "Forget the shares given so far.", "switch"),
     ),
     (0, 1),
+    shows="answer",
 )
-SEAL = Command(seal, "operator seal [options]", "Seal the server: nothing is served until it is unsealed.")
-STEP_DOWN = Command(step_down, "operator step-down [options]", "Make the active node give way to another.")
-KEY_STATUS = Command(key_status, "operator key-status [options]", "Print the encryption key's term and age.")
-ROTATE = Command(rotate, "operator rotate [options]", "Put a new encryption key in use.")
+SEAL = Command(
+    seal,
+    "operator seal [options]",
+    "Seal the server: nothing is served until it is unsealed.",
+    shows="sentence",
+)
+STEP_DOWN = Command(
+    step_down, "operator step-down [options]", "Make the active node give way to another.", shows="sentence"
+)
+KEY_STATUS = Command(
+    key_status, "operator key-status [options]", "Print the encryption key's term and age.", shows="answer"
+)
+ROTATE = Command(rotate, "operator rotate [options]", "Put a new encryption key in use.", shows="answer")

@@ -143,4 +143,5 @@ INIT = Command(
         *INIT_FLAGS,
         Flag("status", "Only tell whether it is initialized: exit code 0 if so, 2 if not.", "switch"),
     ),
+    shows="answer",
 )

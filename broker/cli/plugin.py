@@ -18,11 +18,14 @@ def listing(run: Invocation) -> int:
         raise Failure(f"No plugins of type {wanted}" if wanted else "No plugins found")
     if run.format != "table":
         print_structure(run, found)
+        return 0
+    columns = {"name": "Name", "type": "Type", "version": "Version"}
+    if run.given.switch("detailed"):
+        columns["deprecation_status"] = "Deprecation Status"
     elif wanted:
-        print_table(["Name", "Version"], [[plugin["name"], plugin["version"]] for plugin in found])
-    else:
-        rows = [[plugin["name"], plugin["type"], plugin["version"]] for plugin in found]
-        print_table(["Name", "Type", "Version"], rows)
+        del columns["type"]
+    rows = [[plugin.get(name) or "" for name in columns] for plugin in found]
+    print_table(list(columns.values()), rows)
     return 0
 
 
@@ -44,6 +47,7 @@ LIST = Command(
     listing,
     "plugin list [options] [TYPE]",
     'List plugins; TYPE is "secret", "auth" or another kind.',
-    (Flag("detailed", "As without it: there is no more to tell.", "switch"),),
+    (Flag("detailed", "Print also whether it is deprecated.", "switch"),),
     (0, 1),
+    shows="answer",
 )

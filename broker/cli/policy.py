@@ -76,8 +76,8 @@ def fmt(run: Invocation) -> int:
     return 0
 
 
-READ = Command(read, "policy read [options] NAME", "Print a policy.", (), (1, 1))
-WRITE = Command(write, "policy write [options] NAME FILE|-", "Upload a policy.", (), (2, 2))
-LIST = Command(listing, "policy list [options]", "List policies.")
-DELETE = Command(delete, "policy delete [options] NAME", "Delete a policy.", (), (1, 1))
-FMT = Command(fmt, "policy fmt PATH|-", "Format a policy file.", (), (1, 1), connects=False, prints=False)
+READ = Command(read, "policy read [options] NAME", "Print a policy.", (), (1, 1), shows="answer")
+WRITE = Command(write, "policy write [options] NAME FILE|-", "Upload a policy.", (), (2, 2), shows="sentence")
+LIST = Command(listing, "policy list [options]", "List policies.", shows="answer")
+DELETE = Command(delete, "policy delete [options] NAME", "Delete a policy.", (), (1, 1), shows="sentence")
+FMT = Command(fmt, "policy fmt PATH|-", "Format a policy file.", (), (1, 1), connects=False, shows="text")

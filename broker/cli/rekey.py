@@ -165,4 +165,5 @@ REKEY = Command(
         Flag("verify", "With -init: require verification. Else: it is about the verification.", "switch"),
     ),
     (0, 1),
+    shows="answer",
 )

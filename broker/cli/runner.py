@@ -2,10 +2,11 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 
 from broker.cli.commands import Entry
-from broker.cli.flags import Command, Flag, UsageError, check_arguments, parse
+from broker.cli.flags import Command, Flag, Shows, UsageError, check_arguments, parse
 from broker.cli.invocation import Failure, Invocation
 from broker.plugin.errors import BrokerError
 
@@ -24,10 +25,14 @@ CONNECTION_FLAGS = (
     Flag("tls-skip-verify", "Do not check the server's certificate: anyone may be listening.", "switch"),
     Flag("wrap-ttl", 'Wrap the answer in a token of this lifetime, such as "5m".'),
 )
-OUTPUT_FLAGS = (
-    Flag("field", "Print only this field, without a newline on a pipe."),
-    Flag("format", 'Print as "table", "json" or "yaml". BROKER_FORMAT.'),
-)
+FIELD = Flag("field", "Print only this field, without a newline on a pipe.")
+FORMAT = Flag("format", 'Print as "table", "json" or "yaml". BROKER_FORMAT.')
+OUTPUT_FLAGS: Mapping[Shows, tuple[Flag, ...]] = {
+    "fields": (FIELD, FORMAT),
+    "answer": (FORMAT,),
+    "sentence": (),
+    "text": (),
+}
 
 
 def run(name: str, entry: Entry, words: list[str]) -> int:
@@ -41,7 +46,7 @@ def run(name: str, entry: Entry, words: list[str]) -> int:
         given = parse(words, all_flags(command))
         check_arguments(given, *command.arguments)
         with Invocation(name, given) as invocation:
-            if command.prints:
+            if command.shows != "text":
                 _ = invocation.format  # A wrong format is told before anything is done.
             return command.run(invocation)
     except UsageError as error:
@@ -63,10 +68,12 @@ def run(name: str, entry: Entry, words: list[str]) -> int:
 
 def all_flags(command: Command) -> tuple[Flag, ...]:
     """A command's own flags and those it shares with all others."""
-    connection = CONNECTION_FLAGS if command.connects else ()
-    output = OUTPUT_FLAGS if command.prints else ()
-    own = {flag.name for flag in command.flags}
-    return command.flags + tuple(flag for flag in (*output, *connection) if flag.name not in own)
+    return (*command.flags, *OUTPUT_FLAGS[command.shows], *_connection_flags(command))
+
+
+def _connection_flags(command: Command) -> tuple[Flag, ...]:
+    found = CONNECTION_FLAGS if command.connects else ()
+    return found if command.wraps else tuple(flag for flag in found if flag.name != "wrap-ttl")
 
 
 def help_text(command: Command) -> str:
@@ -76,11 +83,11 @@ def help_text(command: Command) -> str:
         "",
         *(f"  {line}".rstrip() for line in command.summary.splitlines()),
     ]
-    sections = [("Options", command.flags)]
-    if command.prints:
-        sections.append(("Output options", OUTPUT_FLAGS))
-    if command.connects:
-        sections.append(("Connection options", CONNECTION_FLAGS))
+    sections = (
+        ("Options", command.flags),
+        ("Output options", OUTPUT_FLAGS[command.shows]),
+        ("Connection options", _connection_flags(command)),
+    )
     for title, flags in sections:
         if flags:
             lines += ["", f"{title}:", ""]

@@ -69,7 +69,7 @@ def dies_with(run: Invocation) -> int:
         body["token"] = token.reveal()
     with run.doing("looking up what dies with the token"):
         reply = run.client.request("POST", "auth/token/dies-with", body=body)
-    if run.format != "table" or run.given.text("field") is not None:
+    if run.format != "table" or run.given.text("field") is not None or reply.wrap_info:
         return print_reply(run, reply)
     rows = [
         ("token", row["accessor"], row["display_name"], row["expires_at"]) for row in reply.data["tokens"]
@@ -117,11 +117,11 @@ def _revocation(run: Invocation) -> tuple[str, Data]:
         return "auth/token/revoke-self", {}
     if not run.rest:
         raise UsageError("Not enough arguments (expected 1 or -self, got 0)")
+    if given.switch("accessor") and mode:
+        raise UsageError(f"Cannot use -accessor with -mode={mode}!")
     if mode == "path":
         return f"sys/leases/revoke-prefix/{run.rest[0].strip('/')}", {}
     if given.switch("accessor"):
-        if mode:
-            raise UsageError("-accessor and -mode=orphan do not go together")
         return "auth/token/revoke-accessor", {"accessor": run.rest[0]}
     token = secret_argument(run, run.rest[0], "Token")
     return ("auth/token/revoke-orphan" if mode else "auth/token/revoke"), {"token": token.reveal()}
@@ -130,6 +130,8 @@ def _revocation(run: Invocation) -> tuple[str, Data]:
 def capabilities(run: Invocation) -> int:
     """Print what a token may do at a path; with one argument, what the token in use may do."""
     path = run.rest[-1]
+    if run.given.switch("accessor") and len(run.rest) < 2:
+        raise UsageError("Not enough arguments with -accessor (expected 2, got 1)")
     with run.doing("listing capabilities"):
         if len(run.rest) == 2 and run.given.switch("accessor"):
             at, body = "sys/capabilities-accessor", {"accessor": run.rest[0], "paths": [path]}
@@ -167,9 +169,15 @@ CREATE = Command(
         Flag("type", '"service" or "batch".'),
         Flag("use-limit", "How often it may be used.", "number"),
     ),
+    wraps=True,
 )
 LOOKUP = Command(
-    lookup, "token lookup [options] [- | @FILE | ACCESSOR]", "Look up a token.", (ACCESSOR,), (0, 1)
+    lookup,
+    "token lookup [options] [- | @FILE | ACCESSOR]",
+    "Look up a token.",
+    (ACCESSOR,),
+    (0, 1),
+    wraps=True,
 )
 DIES_WITH = Command(
     dies_with,
@@ -181,6 +189,7 @@ DIES_WITH = Command(
         Flag("limit", "At most so many rows (default: 100).", "number"),
     ),
     (0, 1),
+    wraps=True,
 )
 RENEW = Command(
     renew,
@@ -188,6 +197,7 @@ RENEW = Command(
     "Renew a token.",
     (ACCESSOR, Flag("increment", 'By how long, such as "30m".', aliases=("i",))),
     (0, 1),
+    wraps=True,
 )
 REVOKE = Command(
     revoke,
@@ -199,6 +209,7 @@ REVOKE = Command(
         Flag("self", "Revoke the token in use.", "switch"),
     ),
     (0, 1),
+    shows="sentence",
 )
 CAPABILITIES = Command(
     capabilities,
@@ -206,4 +217,5 @@ CAPABILITIES = Command(
     "Print what a token may do at a path.",
     (ACCESSOR,),
     (1, 2),
+    shows="answer",
 )

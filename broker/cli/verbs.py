@@ -6,7 +6,7 @@ from broker.cli.argvsecret import secret_argument
 from broker.cli.data import Data, parse_data
 from broker.cli.flags import Command, Flag, UsageError
 from broker.cli.invocation import Failure, Invocation
-from broker.cli.output import print_keys, print_pairs, print_reply, print_structure, warn_of
+from broker.cli.output import print_field, print_keys, print_pairs, print_reply, print_structure, warn_of
 
 PAGING = (
     Flag("after", "Start after this name."),
@@ -31,6 +31,9 @@ def status(run: Invocation) -> int:
 
 def print_status(run: Invocation, body: Data, leader: Data | None = None) -> None:
     """Print a seal status as Vault does, and the groups of custodians where the server has them."""
+    if (field := run.given.text("field")) is not None:
+        print_field(run, body | (leader or {}), field, where="seal status")
+        return
     if run.format != "table":
         print_structure(run, body | (leader or {}))
         return
@@ -217,7 +220,9 @@ def version(_run: Invocation) -> int:
 STATUS = Command(
     status, "status [options]", "Print seal and HA status.\nExit code 0: unsealed, 2: sealed, 1: error."
 )
-READ = Command(read, "read [options] PATH [K=V...]", "Read data and retrieve secrets.", arguments=(1, None))
+READ = Command(
+    read, "read [options] PATH [K=V...]", "Read data and retrieve secrets.", arguments=(1, None), wraps=True
+)
 WRITE = Command(
     write,
     "write [options] PATH [DATA K=V...]",
@@ -225,20 +230,43 @@ WRITE = Command(
     "    broker write auth/userpass/users/bob password=-\n    broker write secret/raw @data.json",
     (FORCE,),
     (1, None),
+    wraps=True,
 )
 PATCH = Command(
-    patch, "patch [options] PATH [DATA K=V...]", "Change some fields by merge patch.", (FORCE,), (1, None)
+    patch,
+    "patch [options] PATH [DATA K=V...]",
+    "Change some fields by merge patch.",
+    (FORCE,),
+    (1, None),
+    wraps=True,
 )
-DELETE = Command(delete, "delete [options] PATH", "Delete secrets and configuration.", arguments=(1, None))
-LIST = Command(listing, "list [options] PATH", "List data or secrets.", PAGING, (1, 1))
-SCAN = Command(listing, "scan [options] PATH", "List data or secrets at any depth.", PAGING, (1, 1))
+DELETE = Command(
+    delete, "delete [options] PATH", "Delete secrets and configuration.", arguments=(1, None), wraps=True
+)
+LIST = Command(
+    listing, "list [options] PATH", "List data or secrets.", PAGING, (1, 1), shows="answer", wraps=True
+)
+SCAN = Command(
+    listing,
+    "scan [options] PATH",
+    "List data or secrets at any depth.",
+    PAGING,
+    (1, 1),
+    shows="answer",
+    wraps=True,
+)
 UNWRAP = Command(
     unwrap,
     "unwrap [options] [TOKEN | - | @FILE]",
     "Fetch what a wrapping token holds. It works once.",
     arguments=(0, 1),
+    wraps=True,
 )
 PATH_HELP = Command(
-    path_help, "path-help [options] PATH", "Print the server's help on a path.", arguments=(1, 1)
+    path_help,
+    "path-help [options] PATH",
+    "Print the server's help on a path.",
+    arguments=(1, 1),
+    shows="answer",
 )
-VERSION = Command(version, "version", "Print the version.", connects=False, prints=False)
+VERSION = Command(version, "version", "Print the version.", connects=False, shows="text")

@@ -1,6 +1,7 @@
 """A real OpenBao to talk to, our command as a user runs it, and a terminal to sit at."""
 
 import fcntl
+import io
 import json
 import os
 import re
@@ -182,6 +183,26 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+def inside(monkeypatch, capsys):
+    """Our command within this process, which starts in no time; for what needs no terminal and no pipe."""
+    from broker.cli.main import main
+
+    def called(server: Server, *args: str, stdin: str = "", **env: str) -> Outcome:
+        with monkeypatch.context() as patched:
+            for name in list(os.environ):
+                if name.startswith(("BROKER_", "VAULT_", "BAO_")):
+                    patched.delenv(name)
+            for name, value in server.env(**env).items():
+                patched.setenv(name, value)
+            patched.setattr(sys, "stdin", io.StringIO(stdin))
+            patched.chdir(server.home)
+            code = main(list(args))
+        return Outcome(code, *capsys.readouterr())
+
+    return called
 
 
 @pytest.fixture(scope="session")
