@@ -10,17 +10,20 @@ from broker.plugin.errors import ConfigError
 __all__ = ["preflight"]
 
 
-def preflight(look: Callable[[], Awaitable[str]]) -> str:
+PATIENCE_SECONDS = 10.0
+
+
+def preflight(look: Callable[[], Awaitable[str]], patience: float = PATIENCE_SECONDS) -> str:
     """Return what ``look`` found; it runs in a child process, for a store that is open must not be forked.
 
-    Whatever but a ConfigError keeps the child from looking is left to the workers, who meet it again and say so.
-    Raises: ConfigError.
+    Whatever but a ConfigError keeps the child from looking is left to the workers, who meet it again and say so; a
+    store that does not answer in time is as good as none. Raises: ConfigError.
     """
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            os.write(writing, json.dumps(asyncio.run(_outcome(look))).encode())
+            os.write(writing, json.dumps(asyncio.run(_outcome(look, patience))).encode())
         finally:
             os._exit(0)  # no exit handlers: they belong to the parent
     os.close(writing)
@@ -33,8 +36,9 @@ def preflight(look: Callable[[], Awaitable[str]]) -> str:
     return str(found)
 
 
-async def _outcome(look: Callable[[], Awaitable[str]]) -> tuple[str, str]:
+async def _outcome(look: Callable[[], Awaitable[str]], patience: float) -> tuple[str, str]:
     try:
-        return await look(), ""
+        async with asyncio.timeout(patience):
+            return await look(), ""
     except ConfigError as error:
         return "", str(error)

@@ -44,19 +44,17 @@ async def take_share(parts: Parts, text: str, *, migrating: bool = False) -> Non
             agreed = True
         seen, before = look(node, UNSEAL, Progress)
         after, key = gather(before, text, records, random=os.urandom)
-        moved = None
-        if key is not None and old is not None:
-            moved = await _move(parts, records, revisions, old, key)
-            if moved is None:
-                continue  # the seal was changed meanwhile
-        opened = moved or (await open_with(records, parts.seal, key) if key is not None else None)
-        if opened is not None:
+        opened, moved = None, False
+        if key is not None:
+            opened, move = await _opened(parts, records, old, key)
             await _admit(parts, opened)
+            if old is not None and not (moved := await _commit(parts, move, revisions, old)):
+                continue  # the seal was changed meanwhile
         with node.locked():
             if node.root_key() is not None:
                 return
             unchanged = node.read_ceremony(UNSEAL) == seen
-            if not unchanged and (moved is None or node.seal_generation() != generation):
+            if not unchanged and (not moved or node.seal_generation() != generation):
                 continue  # another worker took a share meanwhile, or somebody sealed the node
             node.write_ceremony(UNSEAL, None if opened else dump(after))
             if opened is not None:
@@ -82,18 +80,26 @@ async def _leaving(parts: Parts, records: BarrierRecords) -> NamedSeal | None:
         raise InvalidRequest(str(error)) from None
 
 
-async def _move(
-    parts: Parts, records: BarrierRecords, revisions: dict[str, int], old: NamedSeal, key: Secret[bytes]
-) -> Unsealed | None:
-    """Move to the seal in use, in one durable step. Returns ``None`` if the records changed meanwhile."""
+async def _opened(
+    parts: Parts, records: BarrierRecords, old: NamedSeal | None, key: Secret[bytes]
+) -> tuple[Unsealed, dict[str, bytes | None]]:
+    """Open with the key that the shares restored; returns the writes too that move the store, if it has to move."""
+    if old is None:
+        return await open_with(records, parts.seal, key), {}
     new = parts.seals.current
     moved = await migrate(records, old.seal, new.seal, new.type, key)
-    if not await parts.seal_state.write_raw(
-        moved.writes, expects={path: revisions[path] for path in GUARDED}
-    ):
-        return None
-    log.warning("seal.migrated from=%s to=%s", old.type, new.type)
-    return moved.unsealed
+    return moved.unsealed, moved.writes
+
+
+async def _commit(
+    parts: Parts, move: dict[str, bytes | None], revisions: dict[str, int], old: NamedSeal
+) -> bool:
+    """Move to the seal in use, in one durable step. Returns whether the records were still as they were read."""
+    expects = {path: revisions[path] for path in GUARDED}
+    if not await parts.seal_state.write_raw(move, expects=expects):
+        return False
+    log.warning("seal.migrated from=%s to=%s", old.type, parts.seals.current.type)
+    return True
 
 
 async def open_by_itself(parts: Parts) -> bool:

@@ -104,6 +104,20 @@ async def test_a_store_that_refuses_leaves_the_attempt_where_it_was(way, monkeyp
     assert await opens(node, new)
 
 
+async def test_a_store_that_was_put_back_is_not_moved(way, monkeypatch):
+    node, old, _ = way
+
+    async def refuses(root):
+        raise InvalidRequest("an older copy was put back")
+
+    before = await node.worker.seal_state.records()
+    monkeypatch.setattr(node.worker.anchors, "admit", refuses)
+    with pytest.raises(InvalidRequest, match="put back"):
+        await last(node)
+    assert await node.worker.seal_state.records() == before
+    assert await opens(node, old)
+
+
 async def test_of_two_last_shares_at_two_workers_one_moves_it_and_both_are_welcome(way, monkeypatch):
     node, _, new = way
     both, commits = asyncio.Barrier(2), []

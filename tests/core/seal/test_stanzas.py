@@ -1,7 +1,5 @@
 """From the ``seal`` stanzas of a file, and the environment, to seals: what is built, and what a mistake says."""
 
-import argparse
-
 import pytest
 
 from broker.core.plugins import load_catalog
@@ -26,9 +24,7 @@ def config(tmp_path):
     def read(stanzas):
         path = tmp_path / "broker.hcl"
         path.write_text(f'storage "inmem" {{}}\nlistener "tcp" {{ tls_disable = true }}\n{stanzas}')
-        options = argparse.Namespace(
-            dev=False, config=[str(path)], workers=None, log_level=None, log_format=None
-        )
+        options = command._parser().parse_args([f"-config={path}"])
         return command._configuration(options)
 
     return read

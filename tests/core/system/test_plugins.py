@@ -35,7 +35,7 @@ def test_the_catalog_lists_every_kind_with_versions(api):
     assert {kind: found[kind] for kind in ("secret", "auth", "seal", "storage", "audit")} == {
         "secret": ["cubbyhole", "kv"],
         "auth": ["apikey", "approle", "cert", "jwt", "kubernetes", "ldap", "oidc", "token", "userpass"],
-        "seal": ["shamir"],
+        "seal": ["shamir", "static"],
         "storage": ["inmem", "sqlite"],
         "audit": ["file"],
     }
