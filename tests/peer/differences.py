@@ -17,6 +17,8 @@ EVERYWHERE: dict[str, str] = {
 
 # Named by single steps of the scripts.
 BY_STEP: dict[str, str] = {
+    "audit-hash-needs-sudo": "`sys/audit-hash` needs `sudo`: whoever may hash values of their choice can look for them in a stolen log.",
+    "ceremonies-need-sudo": "`sys/generate-root-token`, `sys/rotate/root`, `sys/rotate/recovery` and the backups of shares need `sudo`; OpenBao serves every token that may write there.",
     "cert-crl-issuer": "A revocation list of `auth/cert` speaks for the authority that signed it, and none of its clients get in once it has run out; OpenBao takes any list for every authority and for ever.",
     "cert-stars": "A `*` in the names of an `auth/cert` role stands within one label or segment, so `*.com` is not `app.example.com`; in OpenBao it stands for anything.",
     "ceremonies-by-token": "`sys/rekey` and `sys/generate-root` are there, for a token with sudo; OpenBao has them only without a token.",
@@ -46,6 +48,7 @@ BY_STEP: dict[str, str] = {
     "says-not-initialised": "A node that was never initialised says so; OpenBao says `Vault is sealed`.",
     "scans-are-paged": "`after` and `limit` page scans too; OpenBao ignores them there.",
     "shares-are-mnemonics": "Unseal key shares are SLIP-39; `keys` and `keys_base64` carry them as bytes, `keys_mnemonic` as words.",
+    "step-down-asks-first": "`sys/step-down` needs `sudo` everywhere; OpenBao answers anybody 204 where there is no cluster.",
     "strict-json": "JSON is read strictly: doubled keys, bad UTF-8, numbers beyond a float and depth over 100 are refused.",
     "strict-paths": "A path must be UTF-8; other bytes are refused with 400.",
     "signature-first": "A login by JWT verifies the token before it looks at the role, so that a stranger learns nothing of roles; OpenBao judges the caller's address first.",

@@ -102,6 +102,18 @@ def test_an_orphan_has_no_parent(policy):
     )
 
 
+def test_an_orphan_takes_no_sudo_but_what_goes_beyond_its_maker_does(policy):
+    may = 'path "auth/token/create-orphan" { capabilities = ["create", "update"] }'
+    policy.run(
+        PUT("sys/policies/acl/${m}-may", {"policy": may}, 204),
+        POST("auth/token/create", {"policies": ["${m}-may"]}, save=SAVE),
+        POST("auth/token/create-orphan", {}, token="${tok}"),
+        POST("auth/token/create-orphan", {"policies": ["${m}"]}, 400, token="${tok}"),
+        POST("auth/token/create-orphan", {"period": "1h"}, 400, token="${tok}"),
+        POST("auth/token/create-orphan", {"id": "${m}-chosen"}, 400, token="${tok}"),
+    )
+
+
 def test_a_fixed_id_is_used(policy):
     policy.run(
         POST(

