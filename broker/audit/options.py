@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from broker.plugin.errors import InvalidRequest
+from broker.plugin.errors import WrongOption
 
 COMMON = ("log_raw", "hmac_accessor", "elide_list_responses", "format", "fallback", "prefix")
 
@@ -21,14 +21,14 @@ class RecordOptions:
 
 
 def parse_record_options(options: Mapping[str, str]) -> RecordOptions:
-    """Read the common options. Raises: InvalidRequest, in the peer's words where it has them."""
+    """Read the common options. Raises: WrongOption, in the peer's words where it has them."""
     if options.get("prefix"):
         # A chosen first line would turn the log into a script or a crontab.
-        raise InvalidRequest("audit log prefixing is not allowed")
+        raise WrongOption("prefix", "audit log prefixing is not allowed")
     if options.get("fallback"):
-        raise InvalidRequest("fallback devices are not supported: every device gets every record")
+        raise WrongOption("fallback", "fallback devices are not supported: every device gets every record")
     if (name := options.get("format", "json")) not in ("", "json"):
-        raise InvalidRequest(f'format "{name}" is not supported: omit "format" or set it to "json"')
+        raise WrongOption("format", f'format "{name}" is not supported: omit "format" or set it to "json"')
     return RecordOptions(
         log_raw=_boolean(options, "log_raw", False),
         hmac_accessor=_boolean(options, "hmac_accessor", True),
@@ -37,12 +37,12 @@ def parse_record_options(options: Mapping[str, str]) -> RecordOptions:
 
 
 def device_options(options: Mapping[str, str], known: tuple[str, ...]) -> dict[str, str]:
-    """What is left for the device itself. Raises: InvalidRequest for an option nobody knows."""
+    """What is left for the device itself. Raises: WrongOption for an option nobody knows."""
     own = {name: value for name, value in options.items() if name not in COMMON}
     for name in own:
         if name not in known:
             offered = ", ".join((*known, *COMMON[:4]))
-            raise InvalidRequest(f'unknown option "{name}": expected one of {offered}')
+            raise WrongOption(name, f'unknown option "{name}": expected one of {offered}')
     return own
 
 
@@ -54,4 +54,4 @@ def _boolean(options: Mapping[str, str], name: str, default: bool) -> bool:
         return True
     if text in FALSE:
         return False
-    raise InvalidRequest(f'strconv.ParseBool: parsing "{text}": invalid syntax')
+    raise WrongOption(name, f'strconv.ParseBool: parsing "{text}": invalid syntax')

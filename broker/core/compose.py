@@ -2,17 +2,18 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from broker.access.policies import PolicyStore
 from broker.access.tokens import TokenStore
 from broker.audit.auditor import Auditor
 from broker.audit.guard import AuditGuard
+from broker.audit.stanzas import check_device
 from broker.barrier.anchor import AnchorFile
 from broker.core import lockout, sweeps
 from broker.core.anchoring import Anchors, OnceService
@@ -26,6 +27,7 @@ from broker.core.leasehold import Leasehold
 from broker.core.loginends import LoginService
 from broker.core.passwords import PasswordService
 from broker.core.pipeline import ROOT_NAMESPACE, Core
+from broker.core.placing import Stanza, placed
 from broker.core.plugins import Catalog, builtin_version, load_catalog
 from broker.core.quotas.quotas import Quotas
 from broker.core.records import MountTable
@@ -53,6 +55,8 @@ from broker.plugin.storage import Backend, Store
 from broker.storage.tenant import TenantStore
 from broker.storage.transaction import Transaction
 from broker.storage.writer import Writer
+
+T = TypeVar("T")
 
 SYSTEM_MOUNT = Mount(path="sys/", type="system", uuid="system", accessor="system_00000000")
 
@@ -199,23 +203,27 @@ class Prepared:
     backend: Backend
     settings: CoreSettings
     seals: Seals
+    storage: Stanza
 
 
 def prepare(config: Any) -> Prepared:
     """Find the plugins and build the storage backend (which opens nothing yet). Raises: ConfigError."""
     catalog = load_catalog()
-    backend_type = catalog.storage.get(config.storage.type)
-    if backend_type is None:
-        raise ConfigError(
-            f'storage "{config.storage.type}" is unknown; storage backends: {", ".join(sorted(catalog.storage))}'
-        )
+    with placed(config.storage):
+        kind = _known("storage", config.storage.type, catalog.storage, "storage backends")
+        backend = kind.build(config.storage.settings)
     seals = build_seals(config.seals, catalog.seals, os.environ)
     for stanza in config.audit:
-        if stanza.type not in catalog.audit:
-            known = ", ".join(sorted(catalog.audit))
-            raise ConfigError(f'audit device "{stanza.type}" is unknown; audit devices: {known}')
-    backend = backend_type.build(config.storage.settings)
-    return Prepared(catalog, backend, _settings(config), seals)
+        with placed(stanza):
+            device = _known("audit device", stanza.type, catalog.audit, "audit devices")
+            check_device(device, stanza.path, stanza.options)
+    return Prepared(catalog, backend, _settings(config), seals, config.storage)
+
+
+def _known(what: str, name: str, kinds: Mapping[str, T], all_of_them: str) -> T:
+    if name not in kinds:
+        raise ConfigError(f'{what} "{name}" is unknown; {all_of_them}: {", ".join(sorted(kinds))}')
+    return kinds[name]
 
 
 def _settings(config: Any) -> CoreSettings:

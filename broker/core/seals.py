@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from broker.barrier.records import PATHS, BarrierRecords
-from broker.plugin.errors import BrokerError, ConfigError, Tampered, Unavailable, WrongSetting
+from broker.core.placing import Stanza, placed
+from broker.plugin.errors import BrokerError, ConfigError, Tampered, Unavailable
 from broker.plugin.seal import Seal, SealKind, SealType
 from broker.plugin.storage import Backend
 
@@ -99,33 +100,38 @@ def _built(stanza: Any, types: Mapping[str, SealType], environ: Mapping[str, str
         raise ConfigError(f'{stanza.place()}: seal "{stanza.type}" is unknown; seals: {known}')
     found = {setting: _first(names, environ) for setting, names in kind.environment.items()}
     settings = {**stanza.settings, **{setting: value for setting, value in found.items() if value}}
-    try:
+    with placed(stanza, frozenset(name for name, value in found.items() if value)):
         return NamedSeal(stanza.type, kind.build(settings))
-    except WrongSetting as error:
-        place = "the environment" if found.get(error.setting) else stanza.place(error.setting)
-        raise ConfigError(f"{place}: {error}") from None
 
 
 def _first(names: Sequence[str], environ: Mapping[str, str]) -> str:
     return next((environ[name] for name in names if environ.get(name)), "")
 
 
-async def seal_to_leave(seals: Seals, backend: Backend) -> str:
+async def seal_to_leave(seals: Seals, backend: Backend, storage: Stanza) -> str:
     """Look at a store that nobody serves yet; returns the type of the seal that it has to leave, ``""`` if none.
 
-    Raises: ConfigError if the configuration does not fit the store. What else keeps it from being read is passed
-    over: whoever serves the store meets it again.
+    Raises: ConfigError if the configuration does not fit the store, or stores cannot be kept there. What else keeps
+    it from being read is passed over: whoever serves the store meets it again.
     """
+    with placed(storage):
+        records = await _look(backend)
     try:
-        store = await backend.open("root", create=False)
-        entries = {path: await store.get(path) for path in PATHS}
-        records = BarrierRecords.load({path: entry.value for path, entry in entries.items() if entry})
-    except (BrokerError, OSError):
-        return ""
-    finally:
-        await backend.close()
-    try:
-        old = await seals.leaving(records)
+        old = None if records is None else await seals.leaving(records)
     except Unavailable:
         return ""
     return old.type if old else ""
+
+
+async def _look(backend: Backend) -> BarrierRecords | None:
+    try:
+        await backend.check()
+        store = await backend.open("root", create=False)
+        entries = {path: await store.get(path) for path in PATHS}
+        return BarrierRecords.load({path: entry.value for path, entry in entries.items() if entry})
+    except ConfigError:
+        raise
+    except (BrokerError, OSError):
+        return None
+    finally:
+        await backend.close()

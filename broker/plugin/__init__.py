@@ -23,6 +23,8 @@ from broker.plugin.errors import (
     Unavailable,
     UnsupportedOperation,
     UnsupportedPath,
+    WrongOption,
+    WrongSetting,
 )
 from broker.plugin.fields import Field, Json, Nothing, parse_duration
 from broker.plugin.listings import Page, listing
@@ -78,6 +80,8 @@ __all__ = [
     "UnsupportedPath",
     "Verb",
     "View",
+    "WrongOption",
+    "WrongSetting",
     "hookimpl",
     "listing",
     "parse_duration",

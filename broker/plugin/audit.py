@@ -41,6 +41,11 @@ class AuditDevice(ABC):
         Raises: DeviceError if the line is not, or not wholly, written.
         """
 
+    def check(self) -> None:  # noqa: B027 - some have nothing to look at
+        """Look whether the target can be there, writing nothing. Asked once, when a server starts whose configuration
+        file has the device. Raises: WrongOption.
+        """
+
     def stale(self) -> bool:
         """Whether the target was replaced underneath us (rotated, deleted), so that ``reopen`` is due.
 
@@ -59,8 +64,8 @@ class AuditDevice(ABC):
 class AuditDeviceType:
     """A kind of device that an operator may enable.
 
-    ``build`` makes one from its options without touching the target (no I/O); it raises InvalidRequest for an
-    option it cannot use. ``options`` are the names it knows, ``path_options`` those of them that name a file:
+    ``build`` makes one from its options without touching the target (no I/O); it raises InvalidRequest, best WrongOption,
+    for an option it cannot use. ``options`` are the names it knows, ``path_options`` those of them that name a file:
     the core guards these on devices enabled over the API.
     """
 

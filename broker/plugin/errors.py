@@ -29,6 +29,14 @@ class InvalidRequest(BrokerError):
     """The request cannot be carried out as written; the message says what was expected."""
 
 
+class WrongOption(InvalidRequest):
+    """A mistake in one option that a caller or the configuration may give; the latter is told with its file and line."""
+
+    def __init__(self, setting: str, message: str) -> None:
+        super().__init__(message)
+        self.setting = setting
+
+
 class UnsupportedPath(InvalidRequest):
     """No handler at this path."""
 

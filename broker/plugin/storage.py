@@ -121,6 +121,12 @@ class Store(ABC):
 class Backend(ABC):
     """Where stores live. ``tenant`` is ``root`` or a lowercase UUID; never user text."""
 
+    async def check(self) -> None:  # noqa: B027 - some have nothing to look at
+        """Look whether stores can be kept here. Called when the server starts; it may make the place for them.
+
+        Raises: ConfigError, best WrongSetting, for what only the operator can mend.
+        """
+
     @abstractmethod
     async def open(self, tenant: str, *, create: bool = False) -> Store:
         """Open a tenant's store.

@@ -74,7 +74,7 @@ class Lifecycle:
 
 async def seal_to_leave(prepared: Prepared) -> str:
     """Look at the store; returns the type of the seal that it has to leave, ``""`` if none. Raises: ConfigError."""
-    return await seals.seal_to_leave(prepared.seals, prepared.backend)
+    return await seals.seal_to_leave(prepared.seals, prepared.backend, prepared.storage)
 
 
 def create_app(setup: WorkerSetup) -> ASGIApp:

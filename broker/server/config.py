@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn, TypeVar
 from broker.http.headers import reserved
 from broker.http.listener import ListenerRules
 from broker.plugin.errors import ConfigError
-from broker.server.convert import Mismatch, convert
+from broker.server.convert import Mismatch, convert, format_duration
 from broker.server.settings import (
     AuditStanza,
     ListenerConfig,
@@ -110,6 +110,7 @@ class _Draft:
     ignored: list[str] = dataclasses.field(default_factory=list)
     storage: StorageStanza | None = None
     file: Path = Path()
+    places: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def add(self, file: Path, content: Object) -> None:
         """Take over one file."""
@@ -127,6 +128,7 @@ class _Draft:
             settings, ServerConfig, _IGNORED, skip=_NOT_SETTINGS, where="the configuration"
         )
         self.values.update(found)
+        self.places.update(self._places(0, settings))
         storages = 0
         for entry in content.entries:
             if entry.key in stanzas:
@@ -143,6 +145,7 @@ class _Draft:
             )
         if not self.listeners:
             raise ConfigError(f'{self.file}: expected a listener stanza, like: listener "tcp" {{ ... }}')
+        self._check_ttls()
         default = (
             self.values.get("default_max_request_duration") or ServerConfig().default_max_request_duration
         )
@@ -155,6 +158,19 @@ class _Draft:
             ignored=(*self.ignored, *(key for key in _NOT_YET if self.values.get(key))),
             **self.values,
         )
+
+    def _check_ttls(self) -> None:
+        """Leave out lifetimes of zero, which are as good as none, and compare those there are."""
+        names = ("default_lease_ttl", "max_lease_ttl")
+        given = [name for name in names if self.values.get(name)]
+        for name in set(names).difference(given):
+            self.values.pop(name, None)
+        default, most = (self.values.get(name, getattr(ServerConfig(), name)) for name in names)
+        if default > most:
+            raise ConfigError(
+                f"{self.places[given[0]]}: expected default_lease_ttl ({format_duration(default)}) "
+                f"not above max_lease_ttl ({format_duration(most)})"
+            )
 
     # -- stanzas ---------------------------------------------------------------------------------------------
 
@@ -222,18 +238,17 @@ class _Draft:
         stanzas = list(self._labelled(entry, 'a storage type, like: storage "sqlite" { ... }'))
         if len(stanzas) != 1:
             self._fail(entry.line, "expected one storage type")
-        label, _line, body = stanzas[0]
-        self.storage = StorageStanza(label, self._plain(body))
+        label, line, body = stanzas[0]
+        self.storage = StorageStanza(label, self._plain(body), places=self._places(line, body))
 
     def _add_seal(self, entry: Entry) -> None:
         for label, line, body in self._labelled(entry, 'a seal type, like: seal "awskms" { ... }'):
             settings = self._plain(body)
             node = next((inner.node for inner in body.entries if inner.key == "disabled"), Node(False, line))
             settings.pop("disabled", None)
-            places = {inner.key: f"{self.file}:{inner.line}" for inner in body.entries}
             disabled = self._value("disabled", bool, node)
             self._check_seal(label, line, disabled)
-            self.seals.append(SealStanza(label, settings, disabled, places | {"": f"{self.file}:{line}"}))
+            self.seals.append(SealStanza(label, settings, disabled, places=self._places(line, body)))
 
     def _check_seal(self, label: str, line: int, disabled: bool) -> None:
         """There is one seal, or two during a migration: the one to leave is disabled."""
@@ -253,13 +268,16 @@ class _Draft:
                     self._fail(deeper.line, f"expected {wanted}")
                 for path, line, body in self._labelled_by(deeper, wanted):
                     values = self._settings(
-                        body, AuditStanza, frozenset(), skip={"type", "path"}, where="audit"
+                        body, AuditStanza, frozenset(), skip={"type", "path", "places"}, where="audit"
                     )
                     if any(other.path == path for other in self.audit):
                         self._fail(line, f'expected another path, "{path}" is taken')
                     values["options"] = {
                         key: _option(value) for key, value in values.get("options", {}).items()
                     }
+                    options = [entry.node.value for entry in body.entries if entry.key == "options"]
+                    blocks = [block for block in options if isinstance(block, Object)]
+                    values["places"] = self._places(line, *blocks)
                     self.audit.append(AuditStanza(kind, path, **values))
 
     def _add_user_lockout(self, entry: Entry) -> None:
@@ -329,6 +347,11 @@ class _Draft:
         if key == "workers" and not 1 <= value <= _MAX_WORKERS:
             self._fail(node.line, f"expected workers to be 1 to {_MAX_WORKERS}")
         return value
+
+    def _places(self, line: int, *blocks: Object) -> dict[str, str]:
+        """Tell where a stanza stands (under ``""``), and each of its settings."""
+        lines = {"": line} | {entry.key: entry.line for block in blocks for entry in block.entries}
+        return {key: f"{self.file}:{number}" for key, number in lines.items()}
 
     def _plain(self, body: Object) -> dict[str, Any]:
         plain = Node(body, 0).plain()

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 from broker.server.settings import FileMode
 from broker.server.syntax import Node, Object
 
-__all__ = ["Mismatch", "convert", "parse_duration"]
+__all__ = ["Mismatch", "convert", "format_duration", "parse_duration"]
 
 
 class Mismatch(Exception):
@@ -47,6 +47,19 @@ def parse_duration(text: str) -> timedelta:
     if seconds > _LONGEST_SECONDS:
         raise ValueError("longer than 100 years")
     return timedelta(seconds=seconds)
+
+
+def format_duration(duration: timedelta) -> str:
+    """Write a duration as ``parse_duration`` reads it, in one unit.
+
+    >>> format_duration(timedelta(hours=768)), format_duration(timedelta(seconds=90))
+    ('768h', '90s')
+    """
+    seconds = duration.total_seconds()
+    for unit, size in (("h", 3600), ("m", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:g}s"
 
 
 def convert(wanted: Any, node: Node) -> Any:

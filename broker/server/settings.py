@@ -80,24 +80,13 @@ class ListenerConfig:
         return self.kind == "tcp" and not self.tls_disable
 
 
-@dataclass(frozen=True, slots=True)
-class StorageStanza:
-    """The ``storage`` (or ``backend``) stanza: which storage plugin, and its own settings, unjudged here."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A stanza that knows where it stands.
 
-    type: str
-    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class SealStanza:
-    """One ``seal`` stanza. The settings may hold credentials, so they stay out of the repr.
-
-    ``places`` tells where each setting stands, and under ``""`` the stanza itself: ``/etc/broker.hcl:12``.
+    ``places`` tells it of each setting, and under ``""`` of the stanza itself: ``/etc/broker.hcl:12``.
     """
 
-    type: str
-    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    disabled: bool = False
     places: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def place(self, setting: str = "") -> str:
@@ -106,7 +95,24 @@ class SealStanza:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditStanza:
+class StorageStanza(Placed):
+    """The ``storage`` (or ``backend``) stanza: which storage plugin, and its own settings, unjudged here."""
+
+    type: str
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SealStanza(Placed):
+    """One ``seal`` stanza. The settings may hold credentials, so they stay out of the repr."""
+
+    type: str
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AuditStanza(Placed):
     """One ``audit "type" "path"`` stanza: a device that is there from the start."""
 
     type: str

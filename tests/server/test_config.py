@@ -125,12 +125,12 @@ def test_json_means_the_same(load):
             {"unix": {"address": "/run/broker.sock", "socket_mode": "660"}},
         ],
         "audit": [{"file": {"main": {"options": {"file_path": "/log"}}}}],
-        "max_lease_ttl": "48h",
+        "max_lease_ttl": "1000h",
     }
     text = (
         'ui = true\nstorage "sqlite" { path = "/data" }\nlistener "tcp" { address = "127.0.0.1:8200" tls_disable = 1 }\n'
         'listener "unix" { address = "/run/broker.sock" socket_mode = "0660" }\n'
-        'audit "file" "main" { options { file_path = "/log" } }\nmax_lease_ttl = "48h"\n'
+        'audit "file" "main" { options { file_path = "/log" } }\nmax_lease_ttl = "1000h"\n'
     )
     assert load(json.dumps(as_json, indent=1), "broker.json") == load(text)
 
@@ -193,6 +193,18 @@ MISTAKES = {
     "negative number": ("workers = -1\n", 1, "expected workers to be a whole number"),
     "too many workers": ("workers = 1000\n", 1, "expected workers to be 1 to 128"),
     "no workers": ("workers = 0\n", 1, "expected workers to be 1 to 128"),
+    "default above the limit": (
+        'max_lease_ttl = "1h"\ndefault_lease_ttl = "10h"\nstorage "inmem" {}\n'
+        + TCP
+        + "  tls_disable = true\n}\n",
+        2,
+        "expected default_lease_ttl (10h) not above max_lease_ttl (1h)",
+    ),
+    "limit below what is the default": (
+        'storage "inmem" {}\n' + TCP + '  tls_disable = true\n}\nmax_lease_ttl = "48h"\n',
+        6,
+        "expected default_lease_ttl (768h) not above max_lease_ttl (48h)",
+    ),
     "bad duration": ('max_lease_ttl = "1 hour"\n', 1, 'expected max_lease_ttl to be a duration like "90s"'),
     "endless duration": ('max_lease_ttl = "99999999999h"\n', 1, "expected max_lease_ttl to be a duration"),
     "other digits": ('max_lease_ttl = "\u0661h"\n', 1, "expected max_lease_ttl to be a duration"),
@@ -299,7 +311,9 @@ def test_other_durations_are_not(text):
 
 
 ROOT = Path(__file__).parents[2]
-SHARED_WITH_OTHERS = {"kind", "dev", "ignored", "listeners", "seals", "unauthenticated_metrics_access"}
+SHARED_WITH_OTHERS = {"kind", "dev", "ignored", "listeners", "seals", "unauthenticated_metrics_access"} | {
+    "accept_rollback"
+}
 
 
 def test_the_files_we_hand_out_are_understood(load):

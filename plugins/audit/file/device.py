@@ -6,7 +6,9 @@ import stat
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+from broker.plugin import WrongOption
 from broker.plugin.audit import AuditDevice, DeviceConfig, DeviceError
 
 from .options import DEFAULT_MODE, DISCARD, STDOUT, FileOptions, parse_options
@@ -48,6 +50,16 @@ class FileDevice(AuditDevice):
         if options.path == STDOUT:
             return StdoutDevice()
         return cls(options)
+
+    def check(self) -> None:
+        """Look whether there is a folder for the file, and nothing else in the file's place. Raises: WrongOption."""
+        path, option = Path(self._options.path), self._options.option
+        if not path.parent.is_dir():
+            raise WrongOption(option, f"there is no folder {path.parent} to write the audit file in")
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise WrongOption(option, f"{path} is not a regular file")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise WrongOption(option, f"{path} may not be written by this user")
 
     def write(self, line: bytes) -> None:
         """Append ``line``. Raises: DeviceError, and the next call starts with a fresh ``open``.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from broker.plugin import InvalidRequest
+from broker.plugin import WrongOption
 from broker.plugin.audit import DeviceConfig
 
 PATH_OPTIONS = ("file_path", "path")
@@ -19,25 +19,29 @@ WIDEST_MODE = 0o640
 
 @dataclass(frozen=True, slots=True)
 class FileOptions:
-    """``path`` is absolute, or one of ``SPECIAL``. ``mode`` zero keeps what an existing file has."""
+    """``path`` is absolute, or one of ``SPECIAL``; ``option`` gave it. ``mode`` zero keeps what an existing file has."""
 
     path: str
     mode: int
     beneath: str | None
+    option: str = PATH_OPTIONS[0]
 
 
 def parse_options(config: DeviceConfig) -> FileOptions:
-    """Read the options. Raises: InvalidRequest, in the peer's words where it has them."""
-    path = config.options.get("file_path") or config.options.get("path") or ""
-    if not path:
-        raise InvalidRequest("file_path is required")
+    """Read the options. Raises: WrongOption, in the peer's words where it has them."""
+    option = next((name for name in PATH_OPTIONS if config.options.get(name)), "")
+    if not option:
+        raise WrongOption("", "file_path is required")
+    path = config.options[option]
     if path.lower() in SPECIAL:
         path = path.lower()
         if not config.from_config:
-            raise InvalidRequest(f'file_path "{path}" is only allowed in the server\'s configuration file')
+            raise WrongOption(
+                option, f'file_path "{path}" is only allowed in the server\'s configuration file'
+            )
     elif not path.startswith("/") or "\0" in path or ".." in path.split("/"):
-        raise InvalidRequest("file_path must be an absolute path without '..'")
-    return FileOptions(path, parse_mode(config.options.get("mode", "")), config.beneath)
+        raise WrongOption(option, "file_path must be an absolute path without '..'")
+    return FileOptions(path, parse_mode(config.options.get("mode", "")), config.beneath, option)
 
 
 def parse_mode(text: str) -> int:
@@ -53,7 +57,7 @@ def parse_mode(text: str) -> int:
     except ValueError:
         mode = -1
     if mode < 0:
-        raise InvalidRequest("mode must be octal, as in 0600")
+        raise WrongOption("mode", "mode must be octal, as in 0600")
     if mode & ~WIDEST_MODE:
-        raise InvalidRequest(f"mode {text} is too wide: at most {WIDEST_MODE:04o}")
+        raise WrongOption("mode", f"mode {text} is too wide: at most {WIDEST_MODE:04o}")
     return mode

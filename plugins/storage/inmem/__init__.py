@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from broker.plugin.errors import ConfigError
+from broker.plugin.errors import WrongSetting
 from broker.plugin.hookspecs import hookimpl
 from broker.plugin.storage import BackendType
 
@@ -14,7 +14,7 @@ __all__ = ["INMEM", "InmemBackend", "register_storage"]
 def build(settings: Mapping[str, object]) -> InmemBackend:
     """Read ``storage "inmem" {}``, which has no settings."""
     if settings:
-        raise ConfigError(f"storage inmem: unknown setting {min(settings)!r}; expected none")
+        raise WrongSetting(min(settings), f"storage inmem: unknown setting {min(settings)!r}; expected none")
     return InmemBackend()
 
 

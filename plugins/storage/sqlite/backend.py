@@ -1,6 +1,7 @@
 """Where the tenants' files live: ``DIR/<tenant>.db`` (0600) in a folder of our own (0700), locks in ``DIR/locks``."""
 
 import asyncio
+import errno
 import os
 import re
 import secrets
@@ -12,7 +13,7 @@ from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from broker.plugin.errors import InvalidRequest, NotFound, Unavailable
+from broker.plugin.errors import InvalidRequest, NotFound, Unavailable, WrongSetting
 from broker.plugin.storage import Backend, HeldLock
 
 from . import schema, snapshots
@@ -56,6 +57,18 @@ class SqliteBackend(Backend):
 
     def __repr__(self) -> str:
         return f"SqliteBackend({str(self.directory)!r})"
+
+    async def check(self) -> None:
+        """Make the folders, and see that files can be made in them."""
+        try:
+            self._make_directories()
+            reason = "" if os.access(self.directory, os.R_OK | os.W_OK | os.X_OK) else "permission denied"
+        except OSError as error:
+            reason = os.strerror(error.errno or errno.EIO)
+        if reason:
+            raise WrongSetting(
+                "path", f"storage sqlite: the folder {self.directory} cannot be used: {reason}"
+            )
 
     async def open(self, tenant: str, *, create: bool = False) -> SqliteStore:
         self._enter_process()

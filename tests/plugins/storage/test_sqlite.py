@@ -39,7 +39,7 @@ def tenants(count):
     [
         ({}, "path is missing"),
         ({"path": ""}, "path is missing"),
-        ({"path": 3}, "path is missing"),
+        ({"path": 3}, "expected path to be a string"),
         ({"path": "x", "colour": "red"}, "unknown setting 'colour'"),
         ({"path": "x", "migrate": "perhaps"}, "migrate is true or false"),
         ({"path": "x", "max_open": "0"}, "1 or more"),
