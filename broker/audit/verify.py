@@ -44,18 +44,25 @@ class Problem:
 class OpenEnd:
     """A writer without a closing checkpoint: still running, killed, or its last lines were cut off.
 
-    ``unsigned`` lines follow its last checkpoint: only the hash chain vouches for them.
+    ``unsigned`` lines follow its last checkpoint: only the hash chain vouches for them. Up to line ``vouched_line`` of
+    ``path`` (the file numbered ``file``) all of this writer's lines are known to be there.
     """
 
     writer: str
     line: int
     seq: int
     unsigned: int
+    path: str = ""
+    file: int = 0
+    vouched_line: int = 0
 
 
 @dataclass(slots=True)
 class Report:
-    """The findings. ``problems`` holds the first hundred, in the file's order; ``torn`` the lines cut off mid-write."""
+    """The findings. ``problems`` holds the first hundred, in the file's order; ``torn`` the lines cut off mid-write.
+
+    ``empty`` names the files without any record: nothing can be said of them.
+    """
 
     lines: int = 0
     writers: int = 0
@@ -65,16 +72,38 @@ class Report:
     problems: list[Problem] = field(default_factory=list)
     problem_count: int = 0
     open_ends: tuple[OpenEnd, ...] = ()
+    empty: list[str] = field(default_factory=list)
 
     @property
     def intact(self) -> bool:
-        """Nothing was removed, changed or moved between the lines that are here."""
-        return self.problem_count == 0
+        """There are lines in each file, and nothing was removed, changed or moved between them."""
+        return self.problem_count == 0 and not self.empty
 
     @property
     def complete(self) -> bool:
         """Intact, and every writer ended properly: nothing was cut off at the end either."""
         return self.intact and not self.open_ends
+
+    @property
+    def verdict(self) -> str:
+        """What can be said, in one sentence, and no more than that."""
+        if self.problem_count:
+            return "NOT INTACT."
+        if self.empty:
+            return f"NOT VOUCHED FOR: there is no record in {', '.join(self.empty)}."
+        if not self.open_ends:
+            return f"Intact: of the lines of its {_writers(self.writers)}, nothing was removed, changed or reordered."
+        least = min(self.open_ends, key=lambda end: (end.file, end.vouched_line))
+        names = ", ".join(end.writer for end in self.open_ends)
+        if not least.vouched_line:
+            return (
+                "The chain is whole as far as it goes, which whoever writes the file can make it; "
+                f"no checkpoint of writer {names} vouches for it."
+            )
+        return (
+            f"Intact up to line {least.vouched_line} of {least.path}; "
+            f"what came after the last checkpoint of writer {names} cannot be vouched for."
+        )
 
     @property
     def first(self) -> Problem | None:
@@ -111,6 +140,8 @@ class _Writer:
     hash: str = GENESIS.decode()
     unsigned: int = 0
     closed: bool = False
+    vouched: tuple[int, int] = (0, 0)
+    """The file and the line up to which all its lines are known to be there."""
 
 
 _decode = msgspec.json.Decoder(_Line).decode
@@ -140,22 +171,32 @@ class _Verifier:
         self._writers: dict[str, _Writer] = {}
         self._paths: list[str] = []
         self._number = 0
+        self._chained_here = 0
 
     def read(self, path: Path) -> None:
         self._paths.append(str(path))
+        self._chained_here = 0
         for self._number, line in _lines(path):
             self._report.lines += 1
             self._line(line)
+        if not self._chained_here:
+            self._report.empty.append(str(path))
+
+    @property
+    def _file(self) -> int:
+        return len(self._paths) - 1
 
     def finish(self) -> Report:
         report = self._report
         report.writers = len(self._writers)
         report.open_ends = tuple(
-            OpenEnd(name, writer.line, writer.seq, writer.unsigned)
-            for name, writer in self._writers.items()
-            if not writer.closed
+            self._open_end(name, writer) for name, writer in self._writers.items() if not writer.closed
         )
         return report
+
+    def _open_end(self, name: str, writer: _Writer) -> OpenEnd:
+        file, line = writer.vouched
+        return OpenEnd(name, writer.line, writer.seq, writer.unsigned, self._paths[file], file, line)
 
     def _line(self, line: bytes) -> None:
         whole = line.endswith(b"\n")
@@ -176,9 +217,11 @@ class _Verifier:
             self._found("unreadable", self._number, "", 0, "the line is not a record")
 
     def _chained(self, parsed: _Line, link: _Link, line: bytes) -> None:
+        self._chained_here += 1
         writer = self._writers.get(link.writer)
         if writer is None:
-            writer = self._writers[link.writer] = _Writer()
+            # Before its first line there was nothing of it.
+            writer = self._writers[link.writer] = _Writer(vouched=(self._file, self._number - 1))
             self._check_after(link)
         if link.seq <= writer.seq:
             self._out_of_order(link)
@@ -191,7 +234,7 @@ class _Verifier:
             self._found(
                 "inserted", self._number, link.writer, link.seq, "the writer had already closed its chain"
             )
-        writer.file, writer.line, writer.seq = len(self._paths) - 1, self._number, link.seq
+        writer.file, writer.line, writer.seq = self._file, self._number, link.seq
         writer.hash = sha256(line).hexdigest()
         self._signature(parsed, link, writer, line)
 
@@ -205,6 +248,7 @@ class _Verifier:
             self._found("forged", self._number, link.writer, link.seq, text)
             return
         writer.unsigned = 0
+        writer.vouched = (self._file, self._number)
         writer.closed = link.closed
 
     def _check_after(self, link: _Link) -> None:
@@ -267,8 +311,12 @@ class _Verifier:
     ) -> None:
         self._report.problem_count += 1
         if len(self._report.problems) < MOST_PROBLEMS:
-            at = len(self._paths) - 1 if file is None else file
+            at = self._file if file is None else file
             self._report.problems.append(Problem(kind, self._paths[at], line, writer, seq, text, until, at))
+
+
+def _writers(count: int) -> str:
+    return f"{count} writers" if count != 1 else "one writer"
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
