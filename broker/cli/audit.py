@@ -4,7 +4,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING
 
-from broker.cli.data import Data, parse_data, read_input
+from broker.cli.data import Data, parse_data, plain_path, read_input
 from broker.cli.flags import Command, Flag, UsageError
 from broker.cli.invocation import Failure, Invocation
 from broker.cli.output import print_structure, print_table
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def enable(run: Invocation) -> int:
     """Enable an audit device."""
     kind, *words = run.rest
-    path = (run.given.text("path") or kind).strip("/") + "/"
+    path = plain_path(run.given.text("path") or kind) + "/"
     body: Data = {
         "type": kind,
         "description": run.given.text("description") or "",
@@ -31,7 +31,7 @@ def enable(run: Invocation) -> int:
 
 def disable(run: Invocation) -> int:
     """Disable an audit device."""
-    path = run.rest[0].strip("/") + "/"
+    path = plain_path(run.rest[0]) + "/"
     with run.doing("disabling audit device"):
         run.client.delete(f"sys/audit/{path.rstrip('/')}")
     run.say(f"Success! Disabled audit device (if it was enabled) at: {path}")
@@ -106,14 +106,16 @@ def _print_report(report: "Report") -> None:
     for end in report.open_ends:
         print(
             f"writer {end.writer} has no closing line: still running, killed, or cut off after line {end.line}"
+            f" ({end.unsigned} lines since its last checkpoint)"
         )
-    print("Intact: nothing was removed, changed or reordered." if report.intact else "NOT INTACT.")
+    print(report.verdict)
 
 
 def _structure(report: "Report") -> Data:
     from dataclasses import asdict
 
-    return asdict(report) | {"intact": report.intact, "complete": report.complete}
+    more = {"intact": report.intact, "complete": report.complete, "verdict": report.verdict}
+    return asdict(report) | more
 
 
 ENABLE = Command(
@@ -142,7 +144,7 @@ VERIFY = Command(
     verify,
     "audit verify [options] FILE...",
     "Find removed, changed or reordered lines. Name rotated files oldest first.\n"
-    "Exit code 0: intact, 1: not intact.",
+    "Exit code 0: intact, as far as the last line says; 1: not intact, or nothing to tell by.",
     (Flag("key", "The device's public key (hex, base64 or @FILE), to check its signed checkpoints."),),
     (1, None),
     connects=False,

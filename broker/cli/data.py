@@ -36,6 +36,15 @@ def read_input(source: str) -> str:
         raise UsageError(f"error reading file: {source} is not UTF-8 text") from None
 
 
+def plain_path(text: str) -> str:
+    """A path as it is sent: without slashes at its ends or twice in a row, as Vault's command line cleans it.
+
+    >>> plain_path("/secret//app/")
+    'secret/app'
+    """
+    return "/".join(segment for segment in text.split("/") if segment)
+
+
 def _parse(words: Sequence[str]) -> Data:
     found: Data = {}
     stdin_taken = False

@@ -1,7 +1,7 @@
 """``broker kv get|put|patch|delete|list|scan``: one command set for both versions of the KV engine."""
 
-from broker.cli.data import Data, parse_data
-from broker.cli.flags import Command, Flag, UsageError
+from broker.cli.data import Data, parse_data, plain_path
+from broker.cli.flags import Command, Flag, UsageError, check_arguments
 from broker.cli.invocation import Failure, Invocation
 from broker.cli.output import print_field, print_pairs, print_reply
 from broker.cli.verbs import PAGING, paging, print_listing, print_written
@@ -15,8 +15,7 @@ CAS = Flag("cas", "Write only if this is the current version; 0: only if nothing
 
 def locate(run: Invocation) -> tuple[KvMount, str]:
     """The engine that serves the path argument, and the whole path."""
-    mount, path = run.given.text("mount"), run.rest[0].strip("/")
-    whole = f"{mount.strip('/')}/{path}" if mount else path
+    whole = plain_path("/".join((run.given.text("mount") or "", *run.rest[:1])))
     try:
         return find_mount(run.client, whole), whole
     except ApiError as error:
@@ -174,13 +173,15 @@ def delete(run: Invocation) -> int:
 
 
 def listing(run: Invocation) -> int:
-    """List or scan secrets."""
+    """List or scan secrets; with ``-mount`` alone, those at its top."""
+    if run.given.text("mount") is None:
+        check_arguments(run.given, 1, 1)
     mount, path = locate(run)
     at = mount.join("metadata", path)
     scanning = run.name == "kv scan"
     with run.doing(f"{'scanning' if scanning else 'listing'} {at}"):
         ask = run.client.scan if scanning else run.client.list
-        reply = ask(at.rstrip("/") + "/", **paging(run))
+        reply = ask(at.rstrip("/"), **paging(run))
     return print_listing(run, reply, at.rstrip("/"), scanning=scanning)
 
 
@@ -211,14 +212,14 @@ DELETE = Command(
     delete, "kv delete [options] PATH", "Delete versions of a secret.", (MOUNT, VERSIONS), (1, 1), wraps=True
 )
 LIST = Command(
-    listing, "kv list [options] PATH", "List secrets.", (MOUNT, *PAGING), (1, 1), shows="answer", wraps=True
+    listing, "kv list [options] [PATH]", "List secrets.", (MOUNT, *PAGING), (0, 1), shows="answer", wraps=True
 )
 SCAN = Command(
     listing,
-    "kv scan [options] PATH",
+    "kv scan [options] [PATH]",
     "List secrets at any depth.",
     (MOUNT, *PAGING),
-    (1, 1),
+    (0, 1),
     shows="answer",
     wraps=True,
 )

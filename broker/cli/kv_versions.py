@@ -1,5 +1,6 @@
 """``broker kv undelete|destroy|rollback|enable-versioning``: working with a secret's versions."""
 
+from broker.cli.data import plain_path
 from broker.cli.flags import Command, UsageError
 from broker.cli.invocation import Failure, Invocation
 from broker.cli.kv import MOUNT, VERSION, VERSIONS, locate, version_numbers
@@ -43,7 +44,7 @@ def rollback(run: Invocation) -> int:
 
 def enable_versioning(run: Invocation) -> int:
     """Upgrade a version 1 engine."""
-    path = run.rest[0].strip("/") + "/"
+    path = plain_path(run.rest[0]) + "/"
     with run.doing(f"tuning secrets engine {path}"):
         run.client.write(f"sys/mounts/{path}tune", {"options": {"version": "2"}})
     run.say(f"Success! Tuned the secrets engine at: {path}")

@@ -1,6 +1,6 @@
 """``broker lease lookup|renew|revoke``."""
 
-from broker.cli.data import Data
+from broker.cli.data import Data, plain_path
 from broker.cli.flags import Command, Flag, UsageError
 from broker.cli.invocation import Invocation
 from broker.cli.output import print_reply
@@ -33,11 +33,11 @@ def revoke(run: Invocation) -> int:
             run.warn(
                 "Warning! Force-removing leases can leave credentials alive that nobody tracks any more!"
             )
-            run.client.write(f"sys/leases/revoke-force/{lease}")
+            run.client.write(f"sys/leases/revoke-force/{plain_path(lease)}")
             run.say(f"Success! Force revoked any leases with prefix: {lease}")
             return 0
         if given.switch("prefix"):
-            run.client.write(f"sys/leases/revoke-prefix/{lease}", {"sync": given.switch("sync")})
+            run.client.write(f"sys/leases/revoke-prefix/{plain_path(lease)}", {"sync": given.switch("sync")})
         else:
             run.client.write("sys/leases/revoke", {"lease_id": lease, "sync": given.switch("sync")})
     if not given.switch("sync"):

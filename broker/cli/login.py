@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from broker.cli.argvsecret import ask_secret, secret_argument
-from broker.cli.data import Data, parse_data
+from broker.cli.data import Data, parse_data, plain_path
 from broker.cli.flags import Command, Flag, UsageError
 from broker.cli.invocation import Failure, Invocation
 from broker.cli.mfa import complete
@@ -150,7 +150,7 @@ def log_in(run: Invocation, name: str) -> Reply:
     for needed in method.needs:
         if not data.get(needed):
             data[needed] = _ask(run, needed, hidden=needed in method.hidden)
-    path = (run.given.text("path") or name).strip("/")
+    path = plain_path(run.given.text("path") or name)
     at = method.at.format_map({key: str(value) for key, value in data.items()})
     body = {key: value for key, value in data.items() if f"{{{key}}}" not in method.at}
     # The token in use, if any, has no say in who logs in now.

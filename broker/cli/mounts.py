@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from broker.cli.data import Data
+from broker.cli.data import Data, plain_path
 from broker.cli.flags import Command, Flag
 from broker.cli.invocation import Failure, Invocation
 from broker.cli.output import print_structure, print_table
@@ -54,12 +54,13 @@ class Kind:
 
     at: str
     noun: str
+    enabling: str
     enabled: str
 
 
 KINDS = {
-    "secrets": Kind("sys/mounts", "secrets engine", "the {} secrets engine"),
-    "auth": Kind("sys/auth", "auth method", "{} auth method"),
+    "secrets": Kind("sys/mounts", "secrets engine", "enabling", "the {} secrets engine"),
+    "auth": Kind("sys/auth", "auth method", "enabling {} auth", "{} auth method"),
 }
 
 
@@ -70,12 +71,12 @@ def _kind(run: Invocation) -> Kind:
 def enable(run: Invocation) -> int:
     """Mount a secrets engine or auth method."""
     kind, name, given = _kind(run), run.rest[0].strip(), run.given
-    path = (given.text("path") or name).strip("/") + "/"
+    path = plain_path(given.text("path") or name) + "/"
     body: Data = {"type": name, "config": _config(run)}
     body |= _options(run)
     body |= {"description": given.text("description") or ""}
     body |= {flag: True for flag in ("local", "seal_wrap") if given.switch(flag.replace("_", "-"))}
-    with run.doing("enabling"):
+    with run.doing(kind.enabling.format(name)):
         run.client.request("POST", f"{kind.at}/{path.rstrip('/')}", body=body)
     run.say(f"Success! Enabled {kind.enabled.format(name)} at: {path}")
     return 0
@@ -83,7 +84,7 @@ def enable(run: Invocation) -> int:
 
 def tune(run: Invocation) -> int:
     """Change a mount's configuration."""
-    kind, path = _kind(run), run.rest[0].strip("/") + "/"
+    kind, path = _kind(run), plain_path(run.rest[0]) + "/"
     body = _config(run) | _options(run)
     if run.given.text("description") is not None:
         body["description"] = run.given.text("description")
@@ -162,7 +163,7 @@ def _detailed_row(path: str, mount: Data) -> list[Any]:
 
 def disable(run: Invocation) -> int:
     """Unmount; what the engine stored is gone, its leases are revoked."""
-    kind, path = _kind(run), run.rest[0].strip("/") + "/"
+    kind, path = _kind(run), plain_path(run.rest[0]) + "/"
     with run.doing(f"disabling {kind.noun} at {path}"):
         run.client.delete(f"{kind.at}/{path.rstrip('/')}")
     run.say(f"Success! Disabled the {kind.noun} (if it existed) at: {path}")
@@ -171,7 +172,7 @@ def disable(run: Invocation) -> int:
 
 def move(run: Invocation) -> int:
     """Move a mount and wait until the server says that it has arrived."""
-    source, target = (path.strip("/") + "/" for path in run.rest)
+    source, target = (plain_path(path) + "/" for path in run.rest)
     with run.doing(f"moving secrets engine {source} to {target}"):
         reply = run.client.request("POST", "sys/remount", body={"from": source, "to": target})
         migration = reply.data.get("migration_id")
@@ -205,7 +206,7 @@ def auth_help(run: Invocation) -> int:
     """Print how to log in by a method, named by its type or its path."""
     from broker.cli.login import usage_of
 
-    wanted = run.rest[0].strip("/")
+    wanted = plain_path(run.rest[0])
     usage = usage_of(wanted)
     if usage is None:
         with run.doing("listing auth methods"):

@@ -1,6 +1,6 @@
 """``broker namespace create|list|lookup|delete``."""
 
-from broker.cli.data import Data
+from broker.cli.data import Data, plain_path
 from broker.cli.flags import Command, Flag
 from broker.cli.invocation import Failure, Invocation
 from broker.cli.output import print_keys, print_reply, print_structure
@@ -14,10 +14,10 @@ def create(run: Invocation) -> int:
     if run.given.pairs("custom-metadata"):
         body["custom_metadata"] = run.given.pairs("custom-metadata")
     with run.doing("creating namespace"):
-        reply = run.client.request("POST", f"{AT}/{run.rest[0].strip('/')}", body=body)
+        reply = run.client.request("POST", f"{AT}/{plain_path(run.rest[0])}", body=body)
     if reply.data or reply.wrap_info:
         return print_reply(run, reply)
-    run.say(f"Success! Namespace created at: {run.rest[0].strip('/')}/")
+    run.say(f"Success! Namespace created at: {plain_path(run.rest[0])}/")
     return 0
 
 
@@ -40,7 +40,7 @@ def listing(run: Invocation) -> int:
 def lookup(run: Invocation) -> int:
     """Print a namespace's properties; exit code 2 if there is none."""
     with run.doing("looking up namespace"):
-        reply = run.client.read(f"{AT}/{run.rest[0].strip('/')}")
+        reply = run.client.read(f"{AT}/{plain_path(run.rest[0])}")
     if reply is None:
         raise Failure("Namespace not found")
     return print_reply(run, reply)
@@ -48,7 +48,7 @@ def lookup(run: Invocation) -> int:
 
 def delete(run: Invocation) -> int:
     """Delete a namespace with all that is in it."""
-    path = run.rest[0].strip("/") + "/"
+    path = plain_path(run.rest[0]) + "/"
     query = {"force": "true"} if run.given.switch("force") else {}
     with run.doing("deleting namespace"):
         reply = run.client.delete(f"{AT}/{path.rstrip('/')}", **query)

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from broker.cli.data import Data, parse_data
+from broker.cli.data import Data, parse_data, plain_path
 from broker.cli.flags import UsageError
 from broker.cli.invocation import Failure, Invocation
 from broker.client import ApiError, Client, ClientError, Reply
@@ -47,7 +47,7 @@ def log_in_with_browser(run: Invocation, name: str) -> Reply:
     if unknown:
         raise UsageError(f'unknown argument "{unknown[0]}"; known are: {", ".join(SETTINGS)}')
     _port(data)
-    path = (run.given.text("path") or name).strip("/")
+    path = plain_path(run.given.text("path") or name)
     mode = str(data.get("callbackmode") or "client")
     nonce = secrets.token_urlsafe(20)
     with run.new_client(None) as client:

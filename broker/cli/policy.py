@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from broker.cli.data import read_input
+from broker.cli.data import plain_path, read_input
 from broker.cli.flags import Command, UsageError
 from broker.cli.invocation import Failure, Invocation
 from broker.cli.output import print_structure, warn_of
@@ -15,7 +15,7 @@ def read(run: Invocation) -> int:
     """Print a policy's text; exit code 2 if there is none of that name."""
     name = run.rest[0]
     with run.doing(f"reading policy named {name}"):
-        reply = run.client.read(f"{AT}/{name}")
+        reply = run.client.read(f"{AT}/{plain_path(name)}")
     if reply is None:
         raise Failure(f"No policy named: {name}")
     text = str(reply.data.get("policy") or "")
@@ -36,7 +36,7 @@ def write(run: Invocation) -> int:
             f"Error opening policy file: {str(error).removeprefix('error reading file: ')}"
         ) from None
     with run.doing("uploading policy"):
-        reply = run.client.write(f"{AT}/{name}", {"policy": text})
+        reply = run.client.write(f"{AT}/{plain_path(name)}", {"policy": text})
     warn_of(run, reply)
     run.say(f"Success! Uploaded policy: {name}")
     return 0
@@ -56,8 +56,8 @@ def listing(run: Invocation) -> int:
 
 def delete(run: Invocation) -> int:
     """Delete a policy; tokens that have it lose what it granted."""
-    with run.doing("deleting policy"):
-        run.client.delete(f"{AT}/{run.rest[0]}")
+    with run.doing(f"deleting {run.rest[0]}"):
+        run.client.delete(f"{AT}/{plain_path(run.rest[0])}")
     run.say(f"Success! Deleted policy: {run.rest[0]}")
     return 0
 

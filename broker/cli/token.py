@@ -4,7 +4,7 @@ A token may be named by ``-`` (stdin) or ``@FILE``; one typed as an argument is 
 """
 
 from broker.cli.argvsecret import secret_argument
-from broker.cli.data import Data
+from broker.cli.data import Data, plain_path
 from broker.cli.flags import Command, Flag, UsageError
 from broker.cli.invocation import Invocation
 from broker.cli.output import print_reply, print_structure, print_table
@@ -120,7 +120,7 @@ def _revocation(run: Invocation) -> tuple[str, Data]:
     if given.switch("accessor") and mode:
         raise UsageError(f"Cannot use -accessor with -mode={mode}!")
     if mode == "path":
-        return f"sys/leases/revoke-prefix/{run.rest[0].strip('/')}", {}
+        return f"sys/leases/revoke-prefix/{plain_path(run.rest[0])}", {}
     if given.switch("accessor"):
         return "auth/token/revoke-accessor", {"accessor": run.rest[0]}
     token = secret_argument(run, run.rest[0], "Token")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from broker.cli.argvsecret import secret_argument
-from broker.cli.data import Data, parse_data
+from broker.cli.data import Data, parse_data, plain_path
 from broker.cli.flags import Command, Flag, UsageError
 from broker.cli.invocation import Failure, Invocation
 from broker.cli.output import print_field, print_keys, print_pairs, print_reply, print_structure, warn_of
@@ -100,7 +100,7 @@ def _leader_rows(leader: Data, *, sealed: bool) -> list[tuple[str, Any]]:
 
 def read(run: Invocation) -> int:
     """Read a path; exit code 2 if nothing is there."""
-    path, *words = run.rest
+    path, words = plain_path(run.rest[0]), run.rest[1:]
     with run.doing(f"reading {path}"):
         reply = run.client.read(path, **{key: str(value) for key, value in parse_data(words).items()})
     if reply is None:
@@ -137,12 +137,12 @@ def _target(run: Invocation) -> tuple[str, Data]:
     path, *words = run.rest
     if not words and not run.given.switch("force"):
         raise UsageError("Must supply data or use -force")
-    return path, parse_data(words)
+    return plain_path(path), parse_data(words)
 
 
 def delete(run: Invocation) -> int:
     """Delete what is at a path."""
-    path, *words = run.rest
+    path, words = plain_path(run.rest[0]), run.rest[1:]
     with run.doing(f"deleting {path}"):
         reply = run.client.delete(path, **{key: str(value) for key, value in parse_data(words).items()})
     return print_written(run, reply, f"Success! Data deleted (if it existed) at: {path}")
@@ -150,11 +150,11 @@ def delete(run: Invocation) -> int:
 
 def listing(run: Invocation) -> int:
     """List or scan below a path; exit code 2 if there is nothing."""
-    path = run.rest[0].rstrip("/")
+    path = plain_path(run.rest[0])
     scanning = run.name.endswith("scan")
     with run.doing(f"{'scanning' if scanning else 'listing'} {path}"):
         ask = run.client.scan if scanning else run.client.list
-        reply = ask(path + "/", **paging(run))
+        reply = ask(path, **paging(run))
     return print_listing(run, reply, path, scanning=scanning)
 
 
@@ -197,7 +197,7 @@ def unwrap(run: Invocation) -> int:
 
 def path_help(run: Invocation) -> int:
     """Print the server's help on a path."""
-    path = run.rest[0]
+    path = plain_path(run.rest[0])
     with run.doing("retrieving help"):
         reply = run.client.read(path, help="1")
     if reply is None:

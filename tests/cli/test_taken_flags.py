@@ -36,6 +36,7 @@ def filled(dev):
         "secrets enable -path=fields -version=2 kv",
         "kv put fields/a x=1",
         "kv put fields/a x=2",
+        "kv put fields/back x=1",
         "namespace create printed",
         "write cubbyhole/fields x=1",
     ):
@@ -53,7 +54,7 @@ def filled(dev):
         ("kv get -field=x fields/a", "2"),
         ("kv put -field=version fields/other y=1", "1"),
         ("kv metadata get -field=current_version fields/a", "2"),
-        ("kv rollback -field=version -version=1 fields/a", "3"),
+        ("kv rollback -field=version -version=1 fields/back", "2"),
         ("token create -ttl=1h -field=token_renewable", "true"),
         ("token lookup -field=display_name", "token"),
         ("namespace lookup -field=path printed", "printed/"),
@@ -118,7 +119,7 @@ def test_an_accessor_needs_its_argument_and_no_mode(dev, inside):
 
 
 def test_cas_is_heeded_when_the_merge_is_done_here(filled, inside):
-    refused = inside(filled, "kv", "patch", "-method=rw", "-cas=99", "fields/other", "z=1")
+    refused = inside(filled, "kv", "patch", "-method=rw", "-cas=99", "fields/a", "z=1")
     assert refused.code == 2
     assert "check-and-set parameter did not match" in refused.err
 
