@@ -49,11 +49,17 @@ def prepare_directory(directory: Path) -> None:
 
 
 def write_cards(directory: Path, cards: Sequence[Card]) -> list[Path]:
-    """Write one file of mode 0600 per card and return where. Existing files are never overwritten.
+    """Write one file of mode 0600 per card, durably, and return where. Existing files are never overwritten.
 
-    Raises: FileExistsError.
+    Raises: FileExistsError, or another OSError if they cannot be written.
     """
-    return [_write(directory / _name(card), render(card)) for card in cards]
+    paths = [_write(directory / _name(card), render(card)) for card in cards]
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return paths
 
 
 def render(card: Card) -> str:
@@ -92,4 +98,6 @@ def _write(path: Path, text: str) -> Path:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
+        file.flush()
+        os.fsync(descriptor)
     return path

@@ -13,7 +13,7 @@ from broker.cli.flags import Command, Flag, UsageError
 from broker.cli.invocation import Failure, Invocation
 from broker.cli.operator_init import INIT_FLAGS, init_request, threshold_of
 from broker.cli.screen import Screen, bar, second_page
-from broker.cli.shares import ask_share
+from broker.cli.shares import ask_share, expanded
 from broker.client import ApiError, ClientError
 from broker.plugin.errors import BrokerError
 from broker.plugin.secret import Secret
@@ -55,20 +55,50 @@ def _init(run: Invocation) -> int:
             f"{total} shares will be made; {needed} of them, at least, will open the server.",
             *_group_lines(body),
             "",
-            "Each share is shown once, to one custodian. It is stored nowhere.",
+            *_promise(directory),
             "All custodians should be in the room before you go on.",
         )
         screen.wait("Press Enter to make the keys, Ctrl-C to stop")
         with run.doing("initializing"):
             answer = run.client.write("sys/init", body).body
         cards = _cards(run, answer, body)
-        _show_all(screen, cards, body)
+        # Before anybody sees one: from here on the shares exist nowhere else, and terminals get closed.
+        written, failure = _written(directory, cards)
+        if failure:
+            screen.show(
+                f"NO CARDS: {failure}. The shares are on this screen only; go on and write them down."
+            )
+            screen.wait()
+        _show_all(screen, cards, kept=directory if directory and not failure else None)
         _show_root_token(screen, str(answer.get("root_token") or ""))
-    written = write_cards(directory, cards) if directory else []
     print(f"Initialized: {total} shares handed out, {needed} needed to unseal.")
     for path in written:
         print(f"Card: {path} (print it, hand it over, then destroy the file)")
+    if failure:
+        raise Failure(f"The cards could not be written: {failure}", 1)
     return 0
+
+
+def _promise(directory: Path | None) -> list[str]:
+    """What becomes of the shares, said before there are any."""
+    if directory:
+        return [
+            "Each share is shown once, to one custodian. Before the first is shown, all are written as cards to",
+            f"  {directory}",
+            "readable by you only; so nothing is lost if this terminal dies. Print them, then destroy the files.",
+        ]
+    return [
+        "Each share is shown once, to one custodian. It is stored nowhere: if this terminal dies before the last is",
+        "handed out, the others are lost, and the server must be made anew. With -cards=DIR they would be in files.",
+    ]
+
+
+def _written(directory: Path | None, cards: list[Card]) -> tuple[list[Path], str]:
+    """Where the cards are, and why they are not: a full disk must not cost the shares too."""
+    try:
+        return (write_cards(directory, cards) if directory else []), ""
+    except OSError as error:
+        return [], f"{error.filename or directory}: {error.strerror or type(error).__name__}"
 
 
 def _cards(run: Invocation, answer: Data, body: Data) -> list[Card]:
@@ -112,15 +142,15 @@ def _group_lines(body: Data) -> list[str]:
     return ["", f"{body['group_threshold']} of these {len(groups)} groups:", *named]
 
 
-def _show_all(screen: Screen, cards: list[Card], body: Data) -> None:
+def _show_all(screen: Screen, cards: list[Card], *, kept: Path | None) -> None:
     for done, card in enumerate(cards):
         while True:
             try:
                 _hand_over(screen, card, _bars(cards, done))
                 break
             except (KeyboardInterrupt, EOFError):
-                # The other shares exist only here; one wrong key must not lose them.
-                _confirm_abandon(screen, len(cards) - done)
+                # The other shares may exist only here; one wrong key must not lose them.
+                _confirm_abandon(screen, len(cards) - done, kept)
     screen.clear()
     screen.show("Every share is handed out.", "", *_bars(cards, len(cards)), "")
 
@@ -151,28 +181,30 @@ def _share_lines(card: Card) -> list[str]:
 def _proven(screen: Screen, card: Card) -> bool:
     """Whether the custodian can tell parts of the share, typed without echo."""
     words = card.share.reveal().split()
-    screen.show(card.title, "", "To be sure that you have it right:")
+    screen.show(
+        card.title, "", "To be sure that you have it right (first letters are enough, four always are):"
+    )
     if len(words) == 1:
         return secrets.compare_digest(
             screen.ask_hidden(f"Last {TAIL} characters").encode(), words[0][-TAIL:].encode()
         )
     places = sorted(secrets.SystemRandom().sample(range(len(words)), PROOFS))
-    typed = [screen.ask_hidden(f"Word {place + 1}").lower() for place in places]
+    typed = [expanded(screen.ask_hidden(f"Word {place + 1}")) for place in places]
     right = [words[place] for place in places]
     return secrets.compare_digest(" ".join(typed).encode(), " ".join(right).encode())
 
 
-def _confirm_abandon(screen: Screen, left: int) -> None:
+def _confirm_abandon(screen: Screen, left: int, kept: Path | None) -> None:
     screen.clear()
-    screen.show(
-        f"{left} shares have not been handed out. If you stop now they are lost, and maybe the server with them."
-    )
+    fate = f"they are on the cards in {kept}" if kept else "they are lost, and maybe the server with them"
+    screen.show(f"{left} shares have not been handed out. If you stop now {fate}.")
     try:
         answer = screen.ask(f"Type {ABANDON} to stop, anything else to go on")
     except (KeyboardInterrupt, EOFError):
         answer = ""
     if answer == ABANDON:
-        raise Failure("Abandoned: the server is initialized, but some shares were never seen", 1)
+        where = f"are only on the cards in {kept}" if kept else "were never seen"
+        raise Failure(f"Abandoned: the server is initialized, but some shares {where}", 1)
 
 
 def _show_root_token(screen: Screen, token: str) -> None:

@@ -24,7 +24,7 @@ def hand_over(terminal) -> str:
     for _ in range(2):
         terminal.expect("Word ")
         place = int(terminal.expect(":").rstrip(":"))
-        terminal.type(words[place - 1] + "\n")
+        terminal.type(words[place - 1][:4] + "\n")
     return " ".join(words)
 
 
@@ -209,7 +209,8 @@ def test_the_audit_file_of_a_server_verifies_until_a_line_is_gone(opened):
     assert "main/" in opened.broker("audit", "list").out
     opened.broker("token", "lookup")
     opened.broker("token", "lookup")
-    assert opened.broker("audit", "verify", "audit.log").code == 0
+    verified = opened.broker("audit", "verify", "audit.log")
+    assert verified.code == 0 and "Intact: " not in verified.out  # it runs
     lines = log.read_text().splitlines(keepends=True)
     log.write_text("".join(lines[:1] + lines[2:]))
     broken = opened.broker("audit", "verify", "-format=json", "audit.log")
