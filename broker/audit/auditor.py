@@ -14,6 +14,7 @@ from broker.audit.guard import AuditGuard
 from broker.audit.hashing import Scalar
 from broker.audit.health import DeviceHealth
 from broker.audit.options import RecordOptions, device_options, parse_record_options
+from broker.audit.presence import Writers
 from broker.audit.records import AuditedHeaders
 from broker.audit.running import RunningDevice
 from broker.audit.table import AuditTableEntry, normal_path
@@ -34,11 +35,13 @@ class Auditor:
         types: Iterable[AuditDeviceType],
         *,
         guard: AuditGuard | None = None,
+        writers: Writers | None = None,
         deadline_seconds: float = DEADLINE_SECONDS,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._types = {kind.name: kind for kind in types}
         self._guard = guard or AuditGuard()
+        self._writers = writers
         self._deadline = deadline_seconds
         self._stamp = Stamp(now_ns)
         self._headers: AuditedHeaders = {}
@@ -129,7 +132,13 @@ class Auditor:
                 raise
             device = _Unusable(str(error))
         running = RunningDevice(
-            entry, device, options, self._headers, stamp=self._stamp, deadline=self._deadline
+            entry,
+            device,
+            options,
+            self._headers,
+            stamp=self._stamp,
+            deadline=self._deadline,
+            writers=self._writers,
         )
         if probe:
             await self._probe(running)
@@ -171,6 +180,11 @@ class Auditor:
         for running in self._order:
             running.checkpoint()
 
+    def say(self) -> None:
+        """Tell the node's other writers how far these have come; call it about once a second."""
+        for running in self._order:
+            running.say()
+
     def reopen(self) -> None:
         """Take the files now at the devices' places (SIGHUP). One that fails is retried at its next record."""
         for running in self._order:
@@ -208,7 +222,7 @@ class Auditor:
             if pending is not None:
                 await pending
         except DeviceError as error:
-            running.device.close()
+            running.abandon()
             raise InvalidRequest(f"audit backend failed test message: {error}") from None
 
 

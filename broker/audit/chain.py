@@ -5,20 +5,23 @@ in ``"chain":{"writer":ID,"seq":N,"prev":HASH}``: ``seq`` counts from 1, ``prev`
 previous line (without its newline), 64 zeros at the start. Anyone can check that much. Whoever can rewrite the file
 could also recompute it; so every ``CHECKPOINT_EVERY`` lines, and when it closes, a writer adds a *checkpoint*: a line of
 type ``checkpoint`` whose chain also carries ``sig``, an Ed25519 signature over all that stands in the line.
-The signing key is derived from the device's salt, which never leaves the barrier; its public half verifies.
+It also names the node's other writers of the same log and how far each had come (``others``), so that a writer whose
+lines were taken out shows. The signing key is derived from the device's salt, which never leaves the barrier; its public half verifies.
 
 After a reopen a new writer begins in the new file, whose first line names the one before it (``after``).
 """
 
 import os
 from binascii import hexlify
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from broker.audit.hashing import derive
+from broker.audit.presence import NOBODY
 
 CHECKPOINT_EVERY = 256
 GENESIS = b"0" * 64
@@ -35,19 +38,35 @@ def public_key(salt: str) -> bytes:
     return signing_key(salt).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
-def signed_bytes(time: str, writer: str, seq: int, prev: str, closed: bool) -> bytes:
-    """What a checkpoint's signature covers: all that stands in its line."""
-    end = "closed" if closed else "open"
-    return f"broker audit checkpoint v1\n{time}\n{writer}\n{seq}\n{prev}\n{end}".encode()
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a checkpoint says. ``others`` are the node's other writers of this log: the last line that each had written."""
 
+    time: str
+    writer: str
+    seq: int
+    prev: str
+    closed: bool = False
+    others: Mapping[str, int] = field(default_factory=dict)
 
-def checkpoint_line(time: str, writer: str, seq: int, prev: str, closed: bool, signature: bytes) -> bytes:
-    """The only way to write a checkpoint, so that a verifier can compare it byte for byte."""
-    end = ',"closed":true' if closed else ""
-    return (
-        f'{{"time":"{time}","type":"checkpoint","chain":{{"writer":"{writer}","seq":{seq},"prev":"{prev}",'
-        f'"sig":"{signature.hex()}"{end}}}}}\n'
-    ).encode()
+    def signed_bytes(self) -> bytes:
+        """What the signature covers: all that stands in the line."""
+        end = "closed" if self.closed else "open"
+        facts = f"{self.time}\n{self.writer}\n{self.seq}\n{self.prev}\n{end}"
+        if not self.others:
+            return f"broker audit checkpoint v1\n{facts}".encode()
+        named = ",".join(f"{writer}={seq}" for writer, seq in self.others.items())
+        return f"broker audit checkpoint v2\n{facts}\n{named}".encode()
+
+    def line(self, signature: bytes) -> bytes:
+        """The only way to write a checkpoint, so that a verifier can compare it byte for byte."""
+        named = ",".join(f'"{writer}":{seq}' for writer, seq in self.others.items())
+        others = f',"others":{{{named}}}' if named else ""
+        end = ',"closed":true' if self.closed else ""
+        return (
+            f'{{"time":"{self.time}","type":"checkpoint","chain":{{"writer":"{self.writer}","seq":{self.seq},'
+            f'"prev":"{self.prev}"{others},"sig":"{signature.hex()}"{end}}}}}\n'
+        ).encode()
 
 
 class Chain:
@@ -85,10 +104,13 @@ class Chain:
         """Lines since the last checkpoint."""
         return self._since
 
-    def checkpoint(self, stamp: bytes, *, closed: bool = False) -> bytes:
-        """A line that signs everything before it (there must be some). With ``closed``, no line may follow."""
-        facts = (stamp.decode(), self.writer, self.seq + 1, self._prev.decode(), closed)
-        return checkpoint_line(*facts, self._key.sign(signed_bytes(*facts)))
+    def checkpoint(self, stamp: bytes, *, closed: bool = False, others: Mapping[str, int] = NOBODY) -> bytes:
+        """A line that signs everything before it (there must be some), and that ``others`` had come that far.
+
+        With ``closed``, no line may follow.
+        """
+        made = Checkpoint(stamp.decode(), self.writer, self.seq + 1, self._prev.decode(), closed, others)
+        return made.line(self._key.sign(made.signed_bytes()))
 
     def signed(self, line: bytes) -> None:
         """The checkpoint ``line`` is in the log."""

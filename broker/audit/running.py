@@ -9,6 +9,7 @@ from broker.audit.entry import AuditEntry, ResponseFacts
 from broker.audit.hashing import Salt
 from broker.audit.health import DeviceHealth
 from broker.audit.options import RecordOptions
+from broker.audit.presence import NOBODY, Presence, Writers
 from broker.audit.records import AuditedHeaders, RecordEncoder
 from broker.audit.table import AuditTableEntry
 from broker.plugin.audit import AuditDevice, DeviceError
@@ -32,6 +33,7 @@ class RunningDevice:
         *,
         stamp: Stamp,
         deadline: float,
+        writers: Writers | None = None,
     ) -> None:
         self.entry = entry
         self.device = device
@@ -43,6 +45,8 @@ class RunningDevice:
         self._stamp = stamp
         self._deadline = deadline
         self._waiting = 0
+        self._presence = Presence(writers, entry.uuid)
+        self._waits = False
         self._checkpoints: set[asyncio.Future[None]] = set()
 
     def record(self, entry: AuditEntry, response: ResponseFacts | None) -> Awaitable[None] | None:
@@ -63,6 +67,7 @@ class RunningDevice:
         line = self.chain.link(self._stamp.now(), body)
         pending = self._hand_over(line)
         if pending is not None:
+            self._waits = True
             self.chain.accepted(line)  # The next line may be sent before this one is answered.
             return self._await(pending)
         self.chain.accepted(line)
@@ -76,7 +81,9 @@ class RunningDevice:
         """Sign what was written so far. Trouble shows in the health; the records themselves are safe."""
         if not self.chain.unsigned and not (closed and self.chain.seq):
             return
-        line = self.chain.checkpoint(self._stamp.now(), closed=closed)
+        self.say()
+        others = NOBODY if self._waits else self._presence.others(self.device.target())
+        line = self.chain.checkpoint(self._stamp.now(), closed=closed, others=others)
         try:
             pending = self._hand_over(line)
         except DeviceError:
@@ -86,6 +93,11 @@ class RunningDevice:
             task = asyncio.ensure_future(self._await(pending))
             self._checkpoints.add(task)
             task.add_done_callback(self._checkpoint_done)
+
+    def say(self) -> None:
+        """Tell the node's other writers how far this one has come; lines that may yet be lost do not count."""
+        if not self._waits:
+            self._presence.say(self.device.target(), self.chain.writer, self.chain.seq)
 
     def _checkpoint_done(self, task: "asyncio.Future[None]") -> None:
         self._checkpoints.discard(task)
@@ -107,10 +119,17 @@ class RunningDevice:
         self.checkpoint(closed=True)
         if self._checkpoints:
             await asyncio.wait(tuple(self._checkpoints), timeout=self._deadline)
+        self._presence.leave()
         self.device.close()
         self.encoder.forget()
 
+    def abandon(self) -> None:
+        """Let a device go that never worked."""
+        self._presence.leave()
+        self.device.close()
+
     def _restart(self, *, lost: bool = False) -> None:
+        self._presence.withdraw()
         self.chain.restart(lost=lost)
         self.health.began_chain(self.chain.writer)
 

@@ -13,7 +13,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from broker.audit.chain import GENESIS, checkpoint_line, signed_bytes
+from broker.audit.chain import GENESIS, Checkpoint
 
 MOST_PROBLEMS = 100
 LONGEST_LINE = 256 * 1024 * 1024
@@ -124,6 +124,7 @@ class _Link(msgspec.Struct):
     sig: str | None = None
     closed: bool = False
     after: _After | None = None
+    others: dict[str, int] | None = None
 
 
 class _Line(msgspec.Struct):
@@ -140,6 +141,7 @@ class _Writer:
     hash: str = GENESIS.decode()
     unsigned: int = 0
     closed: bool = False
+    signed: int = 0
     vouched: tuple[int, int] = (0, 0)
     """The file and the line up to which all its lines are known to be there."""
 
@@ -169,6 +171,7 @@ class _Verifier:
         self._key = key
         self._report = Report(signatures_checked=key is not None)
         self._writers: dict[str, _Writer] = {}
+        self._missed: dict[str, int] = {}  # by writer, up to where a checkpoint showed lines to be missing
         self._paths: list[str] = []
         self._number = 0
         self._chained_here = 0
@@ -226,6 +229,8 @@ class _Verifier:
         if link.seq <= writer.seq:
             self._out_of_order(link)
             return
+        if link.seq <= self._missed.get(link.writer, 0):
+            self._moved(link)
         if link.seq > writer.seq + 1:
             self._gap(link, writer)
         elif link.prev != writer.hash:
@@ -248,8 +253,22 @@ class _Verifier:
             self._found("forged", self._number, link.writer, link.seq, text)
             return
         writer.unsigned = 0
+        writer.signed = link.seq
         writer.vouched = (self._file, self._number)
         writer.closed = link.closed
+        for name, seq in (link.others or {}).items():
+            self._named(name, seq, link.writer)
+
+    def _named(self, name: str, seq: int, by: str) -> None:
+        """A checkpoint says that another writer had come to line ``seq``: it must stand before the checkpoint."""
+        writer = self._writers.get(name)
+        known = max(writer.seq if writer else 0, self._missed.get(name, 0))
+        if known < seq:
+            self._missed[name] = seq
+            text = f"the writer's lines {known + 1} to {seq} are missing: writer {by} signed that they were there"
+            self._found("removed", self._number, name, known + 1, text, until=seq)
+        elif writer is not None and writer.signed == seq:
+            writer.vouched = (self._file, self._number)
 
     def _check_after(self, link: _Link) -> None:
         """A writer that continues another saw that one's last line; it must still be its last."""
@@ -267,6 +286,8 @@ class _Verifier:
 
     def _gap(self, link: _Link, writer: _Writer) -> None:
         first, last = writer.seq + 1, link.seq - 1
+        if last <= self._missed.get(link.writer, 0):
+            return  # told already
         which = f"line {first}" if first == last else f"lines {first} to {last}"
         text = f"the writer's {which} should stand before this line"
         self._found("removed", self._number, link.writer, first, text, until=last)
@@ -281,6 +302,12 @@ class _Verifier:
         self._found("changed", writer.line, link.writer, writer.seq, text, file=writer.file)
 
     def _out_of_order(self, link: _Link) -> None:
+        if not self._moved(link):
+            text = "the writer's lines are repeated or out of order"
+            self._found("reordered", self._number, link.writer, link.seq, text)
+
+    def _moved(self, link: _Link) -> bool:
+        """Tell whether the line was missed before, and if so where it stands."""
         for problem in self._report.problems:
             if (
                 problem.kind == "removed"
@@ -289,14 +316,8 @@ class _Verifier:
             ):
                 problem.kind = "reordered"
                 problem.text += f"; it stands at line {self._number}"
-                return
-        self._found(
-            "reordered",
-            self._number,
-            link.writer,
-            link.seq,
-            "the writer's lines are repeated or out of order",
-        )
+                return True
+        return False
 
     def _found(
         self,
@@ -336,11 +357,11 @@ def _parse(line: bytes) -> _Line | None:
 
 def _signed(key: Ed25519PublicKey | None, time: str, link: _Link, line: bytes) -> bool:
     """Whether ``line`` is a checkpoint as a device writes it, signed by ``key`` if there is one."""
-    facts = (time, link.writer, link.seq, link.prev, link.closed)
+    said = Checkpoint(time, link.writer, link.seq, link.prev, link.closed, link.others or {})
     try:
         signature = bytes.fromhex(link.sig or "")
         if key is not None:
-            key.verify(signature, signed_bytes(*facts))
+            key.verify(signature, said.signed_bytes())
     except (InvalidSignature, ValueError):
         return False
-    return checkpoint_line(*facts, signature)[:-1] == line
+    return said.line(signature)[:-1] == line

@@ -135,7 +135,9 @@ class Application:
             build_router=self._build_router,
         )
         guard = AuditGuard(self.settings.audit_directory, self.settings.unsafe_audit)
-        make_auditor = partial(Auditor, tuple(self.catalog.audit.values()), guard=guard)
+        make_auditor = partial(
+            Auditor, tuple(self.catalog.audit.values()), guard=guard, writers=self.node.writers
+        )
         auditor = make_auditor()
         devices = Devices(auditor, root, self._audit_stanzas, make=make_auditor)
         await complete_mounts(root.store)

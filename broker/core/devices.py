@@ -118,6 +118,7 @@ class Devices:
     async def upkeep(self) -> None:
         """Follow the table in a worker that serves nothing, and sign a quiet log's lines once a minute."""
         await self.follow(await self._root.store.begin())
+        self._auditor.say()
         if self._clock() - self._signed_at >= CHECKPOINT_SECONDS:
             self._signed_at = self._clock()
             self._auditor.checkpoint()

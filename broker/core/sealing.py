@@ -9,6 +9,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from broker.audit.presence import Writers
 from broker.barrier.budget import EncryptionBudget
 from broker.barrier.codec import TenantCodec, root_codec
 from broker.barrier.keyring import PURPOSE as KEYRING
@@ -26,6 +27,8 @@ class Node(Protocol):
 
     @property
     def rates(self) -> Rates: ...
+    @property
+    def writers(self) -> Writers: ...
     def seal_generation(self) -> int: ...
     def root_key(self) -> bytes | None: ...
     def install_root_key(self, key: bytes) -> None: ...

@@ -46,6 +46,13 @@ class AuditDevice(ABC):
         file has the device. Raises: WrongOption.
         """
 
+    def target(self) -> str:
+        """Tell two targets apart, such as a file from the one before its rotation; the same in all processes.
+
+        Only devices whose ``write`` returns ``None`` are asked. Not on a request's way.
+        """
+        return ""
+
     def stale(self) -> bool:
         """Whether the target was replaced underneath us (rotated, deleted), so that ``reopen`` is due.
 

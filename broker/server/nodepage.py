@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from broker.server.nodelock import NodeLock
 from broker.server.noticeboard import Noticeboard
 from broker.server.ratetable import RateTable
+from broker.server.writertable import WriterTable
 
 __all__ = ["BLOB_LIMIT", "KEY_SIZE", "TENANT_SLOTS", "WORKER_SLOTS", "NodePage", "PageLockError"]
 
@@ -66,6 +67,7 @@ class NodePage:
         self._slots: dict[str, int] = {}
         self.rates = RateTable()
         self.board = Noticeboard()
+        self.writers = WriterTable()
         self.lock_memory = lock_memory
         if lock_memory:
             self.pin()

@@ -78,6 +78,10 @@ class FileDevice(AuditDevice):
             self._mark_torn()
             raise DeviceError(f"only a part of the line was written ({errno.errorcode[errno.ENOSPC]})")
 
+    def target(self) -> str:
+        """The file, by device and inode."""
+        return "{}:{}".format(*self._identity)
+
     def stale(self) -> bool:
         """Compare the file at our path with the one we hold, at most once a second."""
         now = self._clock()
