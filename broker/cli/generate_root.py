@@ -12,6 +12,7 @@ from broker.cli.data import Data
 from broker.cli.flags import Command, Flag, UsageError
 from broker.cli.invocation import Failure, Invocation
 from broker.cli.output import print_structure, print_table
+from broker.cli.sealstatus import progress_rows
 from broker.cli.shareflags import pgp_key
 from broker.cli.shares import read_share
 from broker.plugin.secret import Secret
@@ -105,7 +106,7 @@ def _print(run: Invocation, status: Data) -> int:
     rows = [
         ("Nonce", status.get("nonce") or ""),
         ("Started", bool(status.get("started"))),
-        ("Progress", f"{status.get('progress', 0)}/{status.get('required', 0)}"),
+        *progress_rows(status, "Progress", int(status.get("required") or 0)),
         ("Complete", bool(status.get("complete"))),
     ]
     encoded = status.get("encoded_token") or status.get("encoded_root_token")

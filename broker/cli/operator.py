@@ -6,8 +6,8 @@ from broker.cli.data import Data
 from broker.cli.flags import Command, Flag
 from broker.cli.invocation import Invocation
 from broker.cli.output import print_structure, print_table
+from broker.cli.sealstatus import print_status
 from broker.cli.shares import read_share
-from broker.cli.verbs import print_status
 
 
 def unseal(run: Invocation) -> int:

@@ -1,11 +1,14 @@
 """``broker operator rekey``: new shares for old, by a quorum of the old ones."""
 
+from typing import Any
+
 from broker.cli.attempt import nonce_of, supported
 from broker.cli.data import Data
 from broker.cli.flags import Command, Flag, UsageError
 from broker.cli.invocation import Failure, Invocation
 from broker.cli.operator_init import share_lines
 from broker.cli.output import print_pairs, print_structure
+from broker.cli.sealstatus import progress_rows
 from broker.cli.shareflags import SHARE_FLAGS, share_request
 from broker.cli.shares import read_share
 
@@ -105,10 +108,13 @@ def _print_status(run: Invocation, status: Data) -> int:
     if run.format != "table":
         print_structure(run, status)
         return 0
-    rows = [("Nonce", status.get("nonce") or ""), ("Started", bool(status.get("started")))]
+    rows: list[tuple[str, Any]] = [
+        ("Nonce", status.get("nonce") or ""),
+        ("Started", bool(status.get("started"))),
+    ]
     if status.get("started"):
+        rows += progress_rows(status, "Rekey Progress", int(status.get("required", status.get("t", 0)) or 0))
         rows += [
-            ("Rekey Progress", f"{status.get('progress', 0)}/{status.get('required', status.get('t', 0))}"),
             ("New Shares", status.get("n")),
             ("New Threshold", status.get("t")),
         ]

@@ -1,4 +1,4 @@
-"""The commands that are one request: status, read, write, patch, delete, list, scan, unwrap, path-help, version."""
+"""The commands that are one request: read, write, patch, delete, list, scan, unwrap, path-help, version."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from broker.cli.argvsecret import secret_argument
 from broker.cli.data import Data, parse_data, plain_path
 from broker.cli.flags import Command, Flag, UsageError
 from broker.cli.invocation import Failure, Invocation
-from broker.cli.output import print_field, print_keys, print_pairs, print_reply, print_structure, warn_of
+from broker.cli.output import print_keys, print_reply, print_structure, warn_of
 
 PAGING = (
     Flag("after", "Start after this name."),
@@ -14,88 +14,6 @@ PAGING = (
     Flag("detailed", "Print what the server knows about each name.", "switch"),
 )
 FORCE = Flag("force", "Write even without data.", "switch", aliases=("f",))
-
-
-def status(run: Invocation) -> int:
-    """Print the seal status. Returns 0 if unsealed, 2 if sealed, 1 if there is no answer."""
-    from broker.client import ClientError
-
-    try:
-        body = run.client.request("GET", "sys/seal-status").body
-        leader = _leader(run)
-    except ClientError as error:
-        raise Failure(f"Error checking seal status: {error}", 1) from None
-    print_status(run, body, leader)
-    return 2 if body.get("sealed") else 0
-
-
-def print_status(run: Invocation, body: Data, leader: Data | None = None) -> None:
-    """Print a seal status as Vault does, and the groups of custodians where the server has them."""
-    if (field := run.given.text("field")) is not None:
-        print_field(run, body | (leader or {}), field, where="seal status")
-        return
-    if run.format != "table":
-        print_structure(run, body | (leader or {}))
-        return
-    print_pairs(status_rows(body, leader or {}))
-
-
-def status_rows(body: Data, leader: Data) -> list[tuple[str, Any]]:
-    """The rows of a seal status table."""
-    recovery = body.get("recovery_seal")
-    rows = [
-        ("Seal Type", body.get("type")),
-        *([("Recovery Seal Type", body["recovery_seal_type"])] if body.get("recovery_seal_type") else []),
-        ("Initialized", body.get("initialized")),
-        ("Sealed", body.get("sealed")),
-        ("Total Recovery Shares" if recovery else "Total Shares", body.get("n")),
-        ("Threshold", body.get("t")),
-    ]
-    if body.get("sealed"):
-        rows += [("Unseal Progress", f"{body.get('progress', 0)}/{body.get('t', 0)}")]
-        rows += [(f"  {name}", progress) for name, progress in group_rows(body)]
-        rows += [("Unseal Nonce", body.get("nonce") or "")]
-    if body.get("migration"):
-        rows += [("Seal Migration in Progress", True)]
-    names = {"version": "Version", "commit_date": "Commit Date", "storage_type": "Storage Type"}
-    names |= {"cluster_name": "Cluster Name", "cluster_id": "Cluster ID"}
-    rows += [(title, body[name]) for name, title in names.items() if body.get(name)]
-    if "ha_enabled" in leader:
-        rows += _leader_rows(leader, sealed=bool(body.get("sealed")))
-    return rows
-
-
-def group_rows(body: Data) -> list[tuple[str, str]]:
-    """Each group's name and progress, where the seal status tells them."""
-    groups = body.get("groups") or body.get("secret_groups") or []
-    return [
-        (
-            str(group.get("name") or f"group {number}"),
-            f"{group.get('progress', 0)}/{group.get('threshold', 0)}",
-        )
-        for number, group in enumerate(groups, 1)
-        if isinstance(group, dict)
-    ]
-
-
-def _leader(run: Invocation) -> Data:
-    from broker.client import ApiError
-
-    try:
-        return run.client.request("GET", "sys/leader").body
-    except ApiError:
-        return {}
-
-
-def _leader_rows(leader: Data, *, sealed: bool) -> list[tuple[str, Any]]:
-    if sealed or not leader.get("ha_enabled"):
-        return [("HA Enabled", bool(leader.get("ha_enabled")))]
-    rows: list[tuple[str, Any]] = [("HA Enabled", True), ("HA Cluster", leader.get("leader_cluster_address"))]
-    rows.append(("HA Mode", "active" if leader.get("is_self") else "standby"))
-    if leader.get("is_self"):
-        rows.append(("Active Since", leader.get("active_time")))
-    names = {"raft_committed_index": "Raft Committed Index", "raft_applied_index": "Raft Applied Index"}
-    return rows + [(title, leader[name]) for name, title in names.items() if leader.get(name)]
 
 
 def read(run: Invocation) -> int:
@@ -217,9 +135,6 @@ def version(_run: Invocation) -> int:
     return 0
 
 
-STATUS = Command(
-    status, "status [options]", "Print seal and HA status.\nExit code 0: unsealed, 2: sealed, 1: error."
-)
 READ = Command(
     read, "read [options] PATH [K=V...]", "Read data and retrieve secrets.", arguments=(1, None), wraps=True
 )

@@ -60,6 +60,19 @@ def test_a_ceremony_with_groups_hands_out_words_that_unseal_by_their_first_lette
         assert not any(share in shown for share in shares)
 
 
+def test_unsealing_tells_which_group_is_missing(own):
+    made = own.broker("operator", "init", *GROUPS, "-format=json").json
+    for share in made["unseal_keys_mnemonic"][:2]:
+        told = own.broker("operator", "unseal", "-", stdin=share)
+    for seen in (told.out, own.broker("status").out):
+        assert re.search(r"^Unseal Progress +1/2 groups$", seen, re.MULTILINE)
+        assert re.search(r"^ +security +2/2$", seen, re.MULTILINE)
+        assert re.search(r"^ +board +0/1$", seen, re.MULTILINE)
+        assert re.search(r"^Missing +board \(1 share\)$", seen, re.MULTILINE)
+    opened = own.broker("operator", "unseal", "-", stdin=made["unseal_keys_mnemonic"][3])
+    assert re.search(r"^Sealed +false$", opened.out, re.MULTILINE)
+
+
 def test_a_wrong_share_costs_the_ceremony_nothing(own):
     keys = own.broker("operator", "init", "-n=2", "-t=2", "-format=json").json["unseal_keys_mnemonic"]
     with own.terminal("operator", "ceremony") as room:
