@@ -1,6 +1,6 @@
 """Why was that allowed, or not? Answers in sentences, from the rules that took part."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -8,6 +8,7 @@ import msgspec
 from broker.plugin.verbs import Verb
 
 from .acl import ACL, Decision
+from .kv2 import about_path, about_rule, mount_of
 from .matching import matches, precedence
 from .model import SUDO, Policy, Rule, to_hcl
 from .near import near_miss
@@ -60,10 +61,12 @@ def explain(
     now: float,
     root: bool = False,
     sudo_required: bool = False,
+    versioned: Sequence[str] = (),
 ) -> Explanation:
     """Explain what ``ACL.check`` says to this request; the policies must have been through ``expand``.
 
-    ``sudo_required`` is for paths that the router marks root-protected. Values of ``data`` never appear.
+    ``sudo_required`` is for paths that the router marks root-protected; ``versioned`` are the mounts of KV version 2, as
+    ``secret/``. Values of ``data`` never appear.
     """
     path = path.lstrip("/")
     decision = ACL(policies, root=root).check(verb, path, data=data, wrap_ttl=wrap_ttl, now=now)
@@ -83,7 +86,7 @@ def explain(
         shadowed=_shadowed(decision, rules, verb, path, now),
         near=() if decision.allowed else _near(rules, verb, path, now),
         smallest_rule=smallest,
-        notes=notes,
+        notes=(*notes, *_versioned_notes(rules, path, versioned, now)),
     )
 
 
@@ -197,6 +200,20 @@ def _obstacle(decision: Decision, deciders: list[Rule], path: str) -> str:
     if path.endswith("*") or path == "+" or path.startswith("+/") or "/+" in path or "{{" in path:
         return "The path contains wildcard characters, so no rule can name it exactly."
     return ""
+
+
+def _versioned_notes(rules: list[Source], path: str, mounts: Sequence[str], now: float) -> Iterator[str]:
+    """Say where a request, or a rule that was probably meant for it, lacks the ``data/`` of a KV version 2 mount."""
+    mount = mount_of(path, mounts)
+    if not mount:
+        return
+    if text := about_path(path, mounts):
+        yield text
+        return
+    _, _, below = path[len(mount) :].partition("/")
+    for name, rule in _matching(rules, Verb.READ, mount + below, now)[:MAX_LISTED]:
+        if text := about_rule(rule, mounts):
+            yield f'Policy {name}, line {rule.line}, path "{rule.path}": {text}.'
 
 
 def _kv_notes(rules: list[Source], verb: Verb, path: str, now: float) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from .kv2 import about_rule
 from .matching import matches, precedence
 from .model import SUDO, Policy, Rule
 from .template import template_names, unknown_template
@@ -15,15 +16,23 @@ MAX_COMPARISONS: Final = 50_000
 _ANY: Final = "\x00"
 
 
-def lint(policy: Policy, *, now: float | None = None, sudo_paths: Iterable[str] = ()) -> list[str]:
+def lint(
+    policy: Policy,
+    *,
+    now: float | None = None,
+    sudo_paths: Iterable[str] = (),
+    versioned: Iterable[str] = (),
+) -> list[str]:
     """Warnings in the order of the lines, each naming path and line; empty for a clean policy.
 
-    ``sudo_paths`` are the root-protected paths, as patterns; ``now`` is Unix time, for expired rules.
+    ``sudo_paths`` are the root-protected paths, as patterns; ``now`` is Unix time, for expired rules; ``versioned`` are
+    the mounts of KV version 2, as ``secret/``.
     """
-    protected = tuple(sudo_paths)
+    protected, versioned = tuple(sudo_paths), tuple(versioned)
     found: list[tuple[int, str]] = []
     for rule in policy.rules:
-        found += ((rule.line, f'path "{rule.path}" (line {rule.line}): {text}') for text in _one(rule, now))
+        said = (*_one(rule, now), about_rule(rule, versioned))
+        found += ((rule.line, f'path "{rule.path}" (line {rule.line}): {text}') for text in said if text)
         found += ((rule.line, text) for text in _sudo(rule, protected))
     found += _duplicates(policy.rules)
     found += _shadowed_denials(policy.rules)
@@ -40,6 +49,8 @@ def _one(rule: Rule, now: float | None) -> Iterator[str]:
     yield from _about_kv(rule)
     if not rule.capabilities:
         yield "it has no capabilities, so it grants nothing and hides broader rules for this path"
+    if rule.void:
+        yield f"deny makes the rest of the rule void; not granted: {', '.join(rule.void)}"
     if now is not None and rule.expires_at is not None and rule.expired(now):
         yield f"it expired at {show_instant(rule.expires_at)} and has no effect"
     for name in template_names(rule.path):

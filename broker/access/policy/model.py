@@ -29,7 +29,8 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
     ``path`` has no leading slash and keeps its trailing ``*`` and its ``{{templates}}``. TTLs are seconds
     and 0 is "not set"; ``expires_at`` is Unix time, ``None`` is never. ``line`` counts from 1.
     ``overrides`` marks a denial that no more specific rule outweighs: what is left of a templated denial
-    whose template has no value for this caller. ``written`` is the path as the text has it, where that differs.
+    whose template has no value for this caller. ``written`` is the path as the text has it, where that differs,
+    ``void`` what the text grants beside a denial.
     """
 
     path: str
@@ -46,6 +47,7 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
     comment: str = ""
     overrides: bool = False
     written: str = ""
+    void: tuple[str, ...] = ()
 
     @property
     def denies(self) -> bool:

@@ -121,7 +121,9 @@ def _add_parameters(into: Parameters, more: Parameters, key: str) -> None:
 
 def _finish(path: str, line: int, fields: dict[str, Any]) -> Rule:
     capabilities = tuple(dict.fromkeys(fields.pop("policy", ()) + fields.pop("capabilities", ())))
+    void: tuple[str, ...] = ()
     if DENY in capabilities:
+        void = tuple(word for word in capabilities if word != DENY)
         capabilities = (DENY,)
     shortest, longest = fields.get("min_wrapping_ttl", 0), fields.get("max_wrapping_ttl", 0)
     if shortest and longest and longest < shortest:
@@ -139,6 +141,7 @@ def _finish(path: str, line: int, fields: dict[str, Any]) -> Rule:
         path=trimmed,
         written=path if path != trimmed else "",
         capabilities=capabilities,
+        void=void,
         line=line,
         keys_filter=keys_filter,
         expires_at=expires_at,

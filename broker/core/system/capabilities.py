@@ -14,7 +14,9 @@ from broker.access.policy.template import expand
 from broker.access.tokens import Found
 from broker.core.denials import Denial
 from broker.core.entities import standing_of, standing_of_entity
+from broker.core.system.mount_table import versioned
 from broker.core.system.parts import SystemBase
+from broker.core.system.reach import reached_mounts
 from broker.core.tenants import Tenant
 from broker.plugin.context import Context
 from broker.plugin.errors import InvalidRequest, NotFound, PermissionDenied
@@ -140,7 +142,9 @@ async def explain_decision(system: SystemBase, ctx: Context, args: Explain) -> d
         }
     person = (await standing_of_entity(tx, subject)).person
     rules = [expand(record.parsed, person) for record in records if record]
-    found = explain(rules, verb, path, args.parameters, now=ctx.now)
+    # Only mounts that the caller may know of: a note must not tell of others.
+    mounts = versioned(await reached_mounts(system, ctx))
+    found = explain(rules, verb, path, args.parameters, now=ctx.now, versioned=mounts)
     shown: dict[str, Any] = msgspec.to_builtins(found)
     missing = [name for name, record in zip(policies, records, strict=True) if record is None]
     if missing:

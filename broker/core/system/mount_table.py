@@ -1,5 +1,6 @@
 """Changing the mount table: one record per tenant, changed inside the request's transaction."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -44,6 +45,11 @@ def find(table: MountTable, kind: str, path: str) -> Mount | None:
     """Return the mount of table ``kind`` (``secret`` or ``auth``) at exactly ``path``."""
     wanted = normal(path)
     return next((mount for mount in table.mounts if mount.table == kind and mount.path == wanted), None)
+
+
+def versioned(mounts: Iterable[Mount]) -> tuple[str, ...]:
+    """Return where KV version 2 is mounted, as ``secret/``."""
+    return tuple(m.path for m in mounts if m.type == "kv" and (m.options or {}).get("version") == "2")
 
 
 async def check_free(

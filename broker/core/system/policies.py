@@ -19,6 +19,7 @@ from broker.access.policy.lint import lint
 from broker.access.policy.model import Policy
 from broker.access.policy.parse import parse_policy
 from broker.access.records import PolicyRecord
+from broker.core.system.mount_table import load_table, versioned
 from broker.core.system.parts import SystemBase
 from broker.plugin.context import Context
 from broker.plugin.errors import Conflict, InvalidRequest, NotFound
@@ -107,7 +108,7 @@ async def write(system: SystemBase, ctx: Context, args: WritePolicy) -> Response
     """Store a policy; what users get wrong comes back as warnings."""
     old = await _stored(ctx, args.name)
     required = bool(args.cas_required) or (old is not None and old.cas_required)
-    warnings = _store(system, ctx, args, old, cas_required=required)
+    warnings = await _store(system, ctx, args, old, cas_required=required)
     return Response(warnings=warnings) if warnings else None
 
 
@@ -126,7 +127,7 @@ async def patch(system: SystemBase, ctx: Context, args: PatchPolicy) -> Response
     )
     if args.ttl is None and args.expiration is None and old.expiration:
         whole = dataclasses.replace(whole, expiration=datetime.fromtimestamp(old.expiration, UTC))
-    return Response(warnings=_store(system, ctx, whole, old, cas_required=old.cas_required))
+    return Response(warnings=await _store(system, ctx, whole, old, cas_required=old.cas_required))
 
 
 async def _stored(ctx: Context, given: str) -> PolicyRecord | None:
@@ -136,7 +137,7 @@ async def _stored(ctx: Context, given: str) -> PolicyRecord | None:
     return await ctx.transaction.load(POLICY + name, PolicyRecord)  # type: ignore[no-any-return]
 
 
-def _store(
+async def _store(
     system: SystemBase, ctx: Context, args: WritePolicy, old: PolicyRecord | None, *, cas_required: bool
 ) -> list[str]:
     """Store a policy in place of ``old``. Returns warnings. Raises: InvalidRequest, Conflict."""
@@ -157,7 +158,8 @@ def _store(
         cas_required=keep if args.cas_required is None else args.cas_required,
     )
     ctx.transaction.save(POLICY + name, record)
-    warnings = lint(parsed, now=ctx.now, sudo_paths=sudo_patterns(system))
+    table = await load_table(ctx.transaction)
+    warnings = lint(parsed, now=ctx.now, sudo_paths=sudo_patterns(system), versioned=versioned(table.mounts))
     if args.rules and not args.policy:
         warnings = ["'rules' is deprecated, please use 'policy' instead", *warnings]
     return warnings

@@ -163,3 +163,26 @@ def test_the_explanation_agrees_with_the_acl_and_its_rule_helps(found, verb, pat
         assert after.sudo or not sudo
         before = set(ACL([given_policy]).capabilities(path, now=NOW)) - {"deny"}
         assert before <= set(ACL([given_policy, added]).capabilities(path, now=NOW))
+
+
+def test_a_path_that_kv_version_2_does_not_have_is_told_even_where_it_is_allowed():
+    rule = policy("p", 'path "team/kv/app" { policy = "read" }')
+    found = explain([rule], Verb.READ, "team/kv/app", now=NOW, versioned=["team/kv/"])
+    assert found.allowed
+    assert found.notes == (
+        "team/kv/ is KV version 2: the contents of this secret are at team/kv/data/app, its keys and versions at "
+        "team/kv/metadata/app, and nothing is at this path.",
+    )
+    assert explain([rule], Verb.READ, "team/kv/app", now=NOW, versioned=["other/"]).notes == ()
+
+
+def test_a_rule_without_the_data_of_kv_version_2_is_named_where_it_was_meant():
+    rules = [
+        policy("p", 'path "team/kv/app/*" { policy = "read" }'),
+        policy("q", 'path "x" { policy = "read" }'),
+    ]
+    found = explain(rules, Verb.READ, "team/kv/data/app/db", now=NOW, versioned=["team/kv/"])
+    assert not found.allowed
+    (note,) = found.notes
+    assert note.startswith('Policy p, line 1, path "team/kv/app/*": ')
+    assert '"team/kv/data/app/*" for read' in note

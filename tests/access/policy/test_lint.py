@@ -3,6 +3,7 @@
 import pytest
 
 from broker.access.policy import lint, parse_policy
+from broker.access.policy.kv2 import FAMILIES
 from broker.access.policy.lint import MAX_WARNINGS, covers
 
 NOW = 1_800_000_000.0
@@ -32,12 +33,61 @@ READ = '{ capabilities = ["read"] }'
         ('path "a" { capabilities = [] }', "grants nothing and hides broader rules"),
         (f'path "a/{{{{identity.entity.nam}}}}" {READ}', "is not a known template"),
         ('path "a" { capabilities = ["read"] expiration = 1700000000 }', "expired at 2023-11-14T22:13:20Z"),
+        (
+            'path "a" { capabilities = ["read", "deny"] }',
+            "deny makes the rest of the rule void; not granted: read",
+        ),
     ],
 )
 def test_each_mistake_is_named_once_with_its_line(text, said):
     (warning,) = warnings("\n" + text, now=NOW)
     assert said in warning
     assert "(line 2)" in warning
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        (f'path "secret/app" {READ}', '"secret/data/app" for read'),
+        (
+            'path "secret/app/*" { capabilities = ["read", "create", "list"] }',
+            '"secret/data/app/*" for read, create and "secret/metadata/app/*" for list',
+        ),
+        ('path "secret" { capabilities = ["list"] }', '"secret/metadata/" for list'),
+        ('path "team/kv/x*" { capabilities = ["delete"] }', '"team/kv/data/x*" for delete'),
+        (
+            f'path "secret/{{{{identity.entity.id}}}}/*" {READ}',
+            '"secret/data/{{identity.entity.id}}/*" for read',
+        ),
+        (
+            'path "secret/app" { policy = "deny" }',
+            'denies nothing; probably meant: "secret/data/app" for deny and "secret/metadata/app" for deny',
+        ),
+    ],
+)
+def test_a_rule_for_kv_version_2_without_data_or_metadata_is_told_which_path_was_meant(text, meant):
+    (warning,) = warnings("\n" + text, versioned=["secret/", "team/kv/"])
+    assert warning.endswith(meant)
+    assert "(line 2): " in warning and "is KV version 2" in warning
+    assert warnings(text) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "secret/*",
+        "secret/d*",
+        "secret/data*",
+        "secret/+/app",
+        "secret/config",
+        "secret/metadata/",
+        "secrets/app",
+    ]
+    + [f"secret/{family}/app" for family in sorted(FAMILIES)],
+)
+def test_a_rule_that_reaches_something_in_kv_version_2_is_fine(path):
+    text = f'path "{path}" {{ capabilities = ["update"] }}'
+    assert warnings(text, versioned=["secret/"]) == warnings(text)
 
 
 def test_duplicate_blocks_name_both_lines_and_the_outcome():

@@ -6,7 +6,9 @@ import json
 import time
 
 import pytest
+from broker_plugins.engines.kv.paths import PATHS as KV2_PATHS
 
+from broker.access.policy.kv2 import FAMILIES
 from tests.core.system.conftest import Api
 from tests.peer.client import Client, Reply
 
@@ -133,3 +135,30 @@ def test_capabilities_of_an_unknown_token_or_accessor_say_no_more_than_that(api:
         reply = api.ask("POST", f"sys/{path}", {**body, "paths": ["a"]})
         assert reply.status == 400
         assert "unknown" not in reply.body["errors"][0]
+
+
+def test_a_rule_without_data_on_a_mount_of_kv_version_2_is_warned_of_and_explained(api: Api, name: str):
+    text = 'path "secret/app/*" { capabilities = ["read"] }'
+    api.done("PUT", f"sys/mounts/{name}", {"type": "kv", "options": {"version": "1"}})
+    try:
+        (warning,) = api.ask("PUT", f"sys/policies/acl/{name}", {"policy": text}).body["warnings"]
+        assert '"secret/data/app/*" for read' in warning
+        api.done("PUT", f"sys/policies/acl/{name}", {"policy": text.replace("secret", name)})
+    finally:
+        api.done("DELETE", f"sys/mounts/{name}")
+    api.ask("PUT", f"sys/policies/acl/{name}", {"policy": text})
+    asked = {"policies": [name], "path": "secret/app/db"}
+    assert "secret/data/app/db" in api.data("POST", "sys/policies/explain", asked)["notes"][-1]
+
+
+def test_a_note_tells_nobody_of_a_mount_that_they_do_not_reach(api: Api, name: str):
+    text = 'path "sys/policies/explain" { capabilities = ["update"] }'
+    api.done("PUT", f"sys/policies/acl/{name}", {"policy": text})
+    token = api.ask("POST", "auth/token/create", {"policies": [name]}).body["auth"]["client_token"]
+    reply = api.ask("POST", "sys/policies/explain", {"path": "secret/app"}, token=token)
+    assert "KV version 2:" not in str(reply.body)
+
+
+def test_the_linter_knows_every_family_of_paths_of_kv_version_2():
+    described = {row.template.partition("/")[0] for row in KV2_PATHS} - {"{path:path}"}
+    assert described == FAMILIES
