@@ -6,7 +6,7 @@ from typing import Any
 
 from broker.core import seals
 from broker.core.compose import Application, DevInfo, Prepared, application, dev_bootstrap, prepare
-from broker.core.system.unsealing import open_by_itself
+from broker.core.system.unsealing import open_by_itself, tell_why
 from broker.http.app import create_edge
 from broker.http.listener import RuleBook
 from broker.http.stored import StoredSettings
@@ -54,7 +54,9 @@ class Lifecycle:
             if seal.current() is None:
                 try:
                     await seal.enter()
-                except (BrokerError, OSError) as error:
+                except BrokerError as error:
+                    log.warning("seal.follow_failed error=%s reason=%s", type(error).__name__, error)
+                except OSError as error:
                     log.warning("seal.follow_failed error=%s", type(error).__name__)
             await asyncio.sleep(FOLLOW_SECONDS)
 
@@ -66,7 +68,7 @@ class Lifecycle:
                 log.warning("seal.unavailable error=%s", type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
             except BrokerError as error:
-                log.error("seal.cannot_open error=%s reason=%s", type(error).__name__, error)
+                tell_why(error)
                 return
             else:
                 return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -289,3 +291,52 @@ def test_a_damaged_row_that_a_node_can_do_without_keeps_nobody_out(begin):
     after = node.call("GET", "sys/health").body
     assert after["cluster_id"] and after["cluster_id"] != before["cluster_id"]
     assert len(node.ok("LIST", "sys/version-history").data["keys"]) == 1
+
+
+UNSERVABLE = (
+    ("core/mounts", -1, 500, "stored entry at 'core/mounts' does not open"),
+    ("core/audit", -1, 500, "stored entry at 'core/audit' does not open"),
+    ("core/quotas", -1, 500, "stored entry at 'core/quotas' does not open"),
+    ("sys/token/salt", -1, 500, "stored entry at 'sys/token/salt' does not open"),
+    ("core/keyring", -1, 500, "stored entry at 'core/keyring' is malformed"),
+    ("core/root-key", -1, 500, "stored entry at 'core/root-key' is malformed"),
+    ("core/keyring", None, 400, "the records were altered"),
+    ("core/root-key", None, 400, "the records were altered"),
+)
+"""Rows without which nobody may be served, the byte of which a bit is turned (none: one inside what is sealed), what is said."""
+
+
+def test_a_damaged_row_that_is_needed_keeps_the_node_sealed_and_says_what_to_do(begin):
+    node = begin(workers=2)
+    node.ok("POST", "sys/quotas/rate-limit/wide", {"rate": 100_000})
+    node.ok("PUT", "sys/seal")
+    with closing(sqlite3.connect(base_of(node), isolation_level=None)) as base:
+        for path, at, status, said in UNSERVABLE:
+            sound = rows(base, path)[path]
+            if at is None:
+                put(base, path, altered(sound))
+            else:
+                spoil(base, path, at)
+            reply = node.call("PUT", "sys/unseal", {"key": node.share}, token="")
+            assert reply.status == status and said in reply.errors[0], (path, reply)
+            logged = [line for line in node.server.log_path.read_text().splitlines() if said in line]
+            assert any(
+                "seal.cannot_open" in line and "a sound copy of the storage" in line for line in logged
+            )
+            put(base, path, sound)
+            assert node.call("GET", "sys/seal-status", token="").body["sealed"], path
+            assert node.call("GET", "sys/mounts").status == 503
+    node.unseal()
+    node.ok("GET", "sys/mounts")
+    log = node.server.log_path.read_text()
+    told = re.findall(r"seal\.(initialized|opened|closed) by=127\.0\.0\.1", log)
+    assert told == ["initialized", "opened", "closed", "opened"], "who did it stands in the log"
+    assert node.share not in log and node.token not in log
+
+
+def altered(record: bytes) -> bytes:
+    """Change one character of the ciphertext in a stored part of the seal, so that it is well-formed still."""
+    found = json.loads(record)
+    wrapped = found["wrapped"]
+    found["wrapped"] = wrapped[:20] + ("A" if wrapped[20] != "A" else "B") + wrapped[21:]
+    return json.dumps(found).encode()

@@ -1,7 +1,7 @@
-"""Rows of the root store that a node can do without: one that does not open is lost, and keeps nobody out.
+"""Rows of the root store that do not open: what a node can do without, and what it cannot.
 
-What it held is gone; the row is written anew, so that the log tells it once. Of a row that only another version can read
-nothing is lost: it stays.
+A row that it can do without is lost, and keeps nobody out: it is written anew, so that the log tells it once. Of a row that
+only another version can read nothing is lost: it stays. Without the others nobody may be served, so the node stays sealed.
 """
 
 import logging
@@ -10,6 +10,12 @@ from typing import TypeVar
 
 import msgspec
 
+from broker.access.tokens import SALT
+from broker.core.anchoring import ACCEPTED
+from broker.core.devices import HEADERS
+from broker.core.devices import TABLE as DEVICES
+from broker.core.quotas.records import TABLE as QUOTAS
+from broker.core.records import MOUNTS
 from broker.plugin.errors import Tampered, Unavailable
 from broker.storage.errors import TransactionConflict, Undecodable
 from broker.storage.tenant import TenantStore
@@ -17,6 +23,16 @@ from broker.storage.tenant import TenantStore
 log = logging.getLogger("broker.core")
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+NEEDED = (MOUNTS, DEVICES, HEADERS, QUOTAS, SALT, ACCEPTED)
+"""Without them a node would serve what it should not: unrecorded, unlimited, or to tokens that were ended."""
+
+
+async def check_needed(root: TenantStore) -> None:
+    """Look at the rows that are needed, before anybody is served. Raises: Tampered, naming the first that does not open."""
+    tx = await root.begin()
+    for path in NEEDED:
+        await tx.get(path)
 
 
 async def renew(store: TenantStore, path: str, kind: type[T], change: Callable[[T | None], T | None]) -> None:
@@ -44,4 +60,4 @@ async def renew(store: TenantStore, path: str, kind: type[T], change: Callable[[
         return
 
 
-__all__ = ["renew"]
+__all__ = ["check_needed", "renew"]

@@ -3,23 +3,28 @@
 Source: Vault's ``sys/init``, ``sys/unseal`` and ``sys/seal`` API documentation.
 """
 
+import logging
 from dataclasses import asdict, dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated
 
+from broker.barrier.authority import KeyRefused
 from broker.barrier.initialise import AlreadyInitialized
 from broker.barrier.shares import Share
+from broker.barrier.unseal import SealRefused
 from broker.core.system.ceremony import MAX_UNSEAL_BODY, at_root, counted
 from broker.core.system.initialise import NewShares, initialise_store
 from broker.core.system.parts import Parts, SystemBase
 from broker.core.system.status import describe, stored
-from broker.core.system.unsealing import give_up, take_share
+from broker.core.system.unsealing import give_up, take_share, tell_why
 from broker.plugin.context import Context
-from broker.plugin.errors import InvalidRequest, NotInitialized, TooLarge
+from broker.plugin.errors import InvalidRequest, NotInitialized, Tampered, TooLarge
 from broker.plugin.fields import Field, Nothing
 from broker.plugin.messages import Plain
 from broker.plugin.paths import Operation, Path
 from broker.plugin.secret import Secret
+
+log = logging.getLogger("broker.seal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +62,16 @@ async def write_init(system: SystemBase, ctx: Context, args: Init) -> Plain:
     await _check_empty(parts)
     parts.anchors.check_new()
     done = await initialise_store(parts, asdict(args))
+    log.info("seal.initialized by=%s type=%s", _whom(ctx), parts.seals.current.type)
     if parts.seals.current.auto:
         parts.seal_state.node.install_root_key(done.root_key.reveal())
+        log.info("seal.opened by=%s", _whom(ctx))
     return Plain(done.answer)
+
+
+def _whom(ctx: Context) -> str:
+    """Name a caller for the log."""
+    return ctx.connection.remote_address or "a local socket"
 
 
 def _confidential(ctx: Context) -> bool:
@@ -100,6 +112,16 @@ async def write_unseal(system: SystemBase, ctx: Context, args: Unseal) -> Plain:
     text = args.key.reveal() if args.key else ""
     if not text and not args.reset:
         raise InvalidRequest("'key' must be specified in request body as JSON, or 'reset' set to true")
+    try:
+        await _unseal(parts, ctx, args, text)
+    except (Tampered, KeyRefused, SealRefused) as error:
+        tell_why(error)
+        raise
+    await parts.seal_state.enter()
+    return Plain(await describe(parts))
+
+
+async def _unseal(parts: Parts, ctx: Context, args: Unseal, text: str) -> None:
     records = await stored(parts)
     with counted(parts.seal_state.node, ctx):
         if not args.reset:
@@ -112,15 +134,14 @@ async def write_unseal(system: SystemBase, ctx: Context, args: Unseal) -> Plain:
                 raise NotInitialized
         elif args.reset:
             give_up(parts, args.nonce)
-        else:
-            await take_share(parts, text, migrating=args.migrate)
-    await parts.seal_state.enter()
-    return Plain(await describe(parts))
+        elif await take_share(parts, text, migrating=args.migrate):
+            log.info("seal.opened by=%s", _whom(ctx))
 
 
 async def write_seal(system: SystemBase, ctx: Context, args: Nothing) -> None:
     """Seal the node: every worker drops its keys and plaintext before it serves another request."""
     system.parts.seal_state.node.wipe()
+    log.info("seal.closed by=%s", _whom(ctx))
 
 
 async def write_step_down(system: SystemBase, ctx: Context, args: Nothing) -> None:

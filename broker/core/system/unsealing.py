@@ -3,6 +3,7 @@
 import logging
 import os
 
+from broker.barrier.authority import KeyRefused
 from broker.barrier.ceremonies import UNSEAL, dump
 from broker.barrier.codec import root_codec
 from broker.barrier.migrate import GUARDED, migrate, no_authority, not_migrating, pending
@@ -11,13 +12,30 @@ from broker.barrier.records import ROOT_KEY, BarrierRecords, root_key_writes
 from broker.barrier.unseal import Unsealed, gather, open_barrier, open_with, reset
 from broker.core.seals import NamedSeal
 from broker.core.system.ceremony import ROLLBACK, SEAL_KEY, look
+from broker.core.system.losses import check_needed
 from broker.core.system.parts import Parts
-from broker.plugin.errors import ConfigError, InvalidRequest, NotInitialized, Unavailable
+from broker.plugin.errors import (
+    BrokerError,
+    ConfigError,
+    InvalidRequest,
+    NotInitialized,
+    Tampered,
+    Unavailable,
+)
 from broker.plugin.secret import Secret
 from broker.storage.tenant import TenantStore
 from broker.storage.writer import Writer
 
 log = logging.getLogger("broker.seal")
+
+MEND = "stop the server, put a sound copy of the storage in its place, and start it again"
+"""What helps where the stored parts of the seal, or rows that are needed, do not open."""
+
+
+def tell_why(error: BrokerError) -> None:
+    """Tell operators why a node does not open, and what they can do if it is the store that is damaged."""
+    advice = f"; to do: {MEND}" if isinstance(error, (Tampered, KeyRefused)) else ""
+    log.error("seal.cannot_open error=%s reason=%s%s", type(error).__name__, error, advice)
 
 
 def give_up(parts: Parts, nonce: str) -> None:
@@ -28,10 +46,10 @@ def give_up(parts: Parts, nonce: str) -> None:
         node.write_ceremony(UNSEAL, None)
 
 
-async def take_share(parts: Parts, text: str, *, migrating: bool = False) -> None:
+async def take_share(parts: Parts, text: str, *, migrating: bool = False) -> bool:
     """Take one share; with the last, open the node for all workers, having moved to another seal if that is due.
 
-    Raises: ShareRejected, KeyRefused, SealRefused; InvalidRequest where ``migrating`` is not what the store needs.
+    Returns whether this share opened it. Raises: Tampered, ShareRejected, KeyRefused, SealRefused; InvalidRequest where ``migrating`` is not what the store needs.
     """
     node = parts.seal_state.node
     agreed = False
@@ -52,14 +70,15 @@ async def take_share(parts: Parts, text: str, *, migrating: bool = False) -> Non
                 continue  # the seal was changed meanwhile
         with node.locked():
             if node.root_key() is not None:
-                return
+                return False
             unchanged = node.read_ceremony(UNSEAL) == seen
             if not unchanged and (not moved or node.seal_generation() != generation):
                 continue  # another worker took a share meanwhile, or somebody sealed the node
             node.write_ceremony(UNSEAL, None if opened else dump(after))
             if opened is not None:
                 _install(parts, opened)
-            return
+            return opened is not None
+    return False
 
 
 def _agree(parts: Parts, records: BarrierRecords, old: NamedSeal | None, migrating: bool) -> None:
@@ -123,16 +142,22 @@ async def open_by_itself(parts: Parts) -> bool:
         if node.seal_generation():
             return False
         _install(parts, opened)
+    log.info("seal.opened by=itself type=%s", parts.seals.current.type)
     await _wrap_anew(parts, records, revisions, opened)
     return True
 
 
 async def _admit(parts: Parts, opened: Unsealed) -> None:
-    """Look whether the store is the one that this node left. Raises: InvalidRequest."""
+    """Look whether what is needed to serve opens, and the store is the one that this node left.
+
+    Raises: Tampered; InvalidRequest.
+    """
     keyring, node = opened.keyring, parts.seal_state.node
     raw, codec = await parts.seal_state.root_store(), root_codec(lambda: keyring)
+    root = TenantStore(raw, tenant="root", codec=codec, signal=node, writer=Writer())
+    await check_needed(root)
     try:
-        await parts.anchors.admit(TenantStore(raw, tenant="root", codec=codec, signal=node, writer=Writer()))
+        await parts.anchors.admit(root)
     except InvalidRequest:
         with node.locked():
             node.write_ceremony(ROLLBACK, b"1")
