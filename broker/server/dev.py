@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -58,6 +58,7 @@ def dev_config(address: str, *, tls: bool = False) -> ServerConfig:
     if tls:
         certificate, key = _make_certificate(Path(tempfile.mkdtemp(prefix="broker-dev-")), address)
         listener = ListenerConfig(address=address, tls_cert_file=certificate, tls_key_file=key)
+    listener = replace(listener, max_request_duration=ServerConfig().default_max_request_duration)
     scheme = "https" if tls else "http"
     return ServerConfig(
         listeners=(listener,),

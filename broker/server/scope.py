@@ -9,11 +9,14 @@ from broker.server.setup import Scope
 
 __all__ = ["connection_scope", "request_scope", "websocket_scope"]
 
+_MAPPED = "::ffff:"
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
 
 
 def connection_scope(transport: asyncio.BaseTransport, listener: ListenerConfig) -> Scope:
     """What all requests of a connection share. ``client`` is the socket's peer, never a header; None on a Unix socket.
+
+    The IPv4 address of a client of a socket for both families is written as such.
 
     ``broker.listener`` (ours) is the listener's settings, for the limits that the application keeps.
     """
@@ -21,12 +24,21 @@ def connection_scope(transport: asyncio.BaseTransport, listener: ListenerConfig)
     server = transport.get_extra_info("sockname")
     tls = transport.get_extra_info("broker.tls")
     return {
-        "client": tuple(client[:2]) if isinstance(client, tuple) else None,
+        "client": (_plain(client[0]), client[1]) if isinstance(client, tuple) else None,
         "server": tuple(server[:2]) if isinstance(server, tuple) else (server, None) if server else None,
         "scheme": "https" if tls else "http",
         "extensions": {"tls": tls} if tls else {},
         "broker.listener": listener,
     }
+
+
+def _plain(host: str) -> str:
+    """Write an IPv4 address mapped into IPv6 as what it is.
+
+    >>> _plain("::ffff:10.0.0.1"), _plain("::1")
+    ('10.0.0.1', '::1')
+    """
+    return host[len(_MAPPED) :] if host.startswith(_MAPPED) and "." in host else host
 
 
 def request_scope(

@@ -77,13 +77,18 @@ def split_address(address: str) -> tuple[str, int]:
 
 
 def _bind_tcp(address: str) -> socket.socket:
+    """Bind an address; none (``:8200``), and ``[::]``, are all addresses of both families."""
     host, port = split_address(address)
+    if not host and socket.has_dualstack_ipv6():
+        host = "::"  # of both families, as below
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, kind, proto, _name, where = found[0]
     sock = socket.socket(family, kind, proto)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
+        if host == "::":
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         sock.bind(where)
     except OSError:
         sock.close()

@@ -4,6 +4,7 @@ import platform
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
+from broker.server.convert import format_duration
 from broker.server.settings import ListenerConfig, ServerConfig
 from broker.server.sockets import ListeningSocket
 
@@ -53,7 +54,7 @@ class Summary:
 
 def _describe(config: ListenerConfig) -> str:
     facts = [
-        f'max_request_duration: "{config.max_request_duration}"',
+        f'max_request_duration: "{format_duration(config.max_request_duration)}"',
         f"max_request_size: {config.max_request_size}",
     ]
     if config.kind == "tcp":
