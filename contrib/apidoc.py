@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from broker.core.identity.engine import IdentityEngine
-from broker.core.openapi import Described, document
+from broker.core.openapi import Described, document, shown
 from broker.core.plugins import load_catalog
 from broker.core.system.engine import SystemEngine
 from broker.plugin.context import Mount
@@ -65,7 +65,7 @@ def page(described: list[Described]) -> str:
     """Return the reference page: one table of paths per mount."""
     parts = [INTRODUCTION]
     for table in described:
-        rows = sorted(table.paths, key=lambda row: row.template)
+        rows = sorted(filter(shown, table.paths), key=lambda row: row.template)
         parts.append(
             f"## `{table.prefix}`\n\n| Path | Verbs | |\n|---|---|---|\n" + "".join(map(_line, rows))
         )
@@ -73,7 +73,7 @@ def page(described: list[Described]) -> str:
 
 
 def _line(row: Row) -> str:
-    verbs = ", ".join(f"{verb.value}{_notes(operation)}" for verb, operation in row.operations.items())
+    verbs = ", ".join(f"{verb.value}{_notes(operation)}" for verb, operation in shown(row).items())
     template = row.template.replace(":path}", "}") or "/"
     return f"| `{template}` | {verbs} | {row.summary.replace('|', '/')} |\n"
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from textwrap import indent
 from typing import Any
 
-from broker.core.openapi import Described, document
+from broker.core.openapi import Described, document, shown
 from broker.plugin.context import Context
 from broker.plugin.engine import Engine
 from broker.plugin.fields import InputField, Nothing
@@ -41,7 +41,7 @@ async def describe(engine: Engine, ctx: Context, args: Nothing) -> Plain:
     """Describe the request's path, or with nothing behind the mount's path the whole mount."""
     table = _table(tuple(engine.PATHS))
     tag = "system" if ctx.mount.type == "system" else "auth" if ctx.mount.table == "auth" else "secrets"
-    rows = [table.match(ctx.path)[0]] if ctx.path else list(table.paths)
+    rows = [table.match(ctx.path)[0]] if ctx.path else [row for row in table.paths if shown(row)]
     text = path_text(rows[0], ctx.path) if ctx.path else mount_text(type(engine), rows)
     openapi = document([Described("", tag, rows)])
     return Plain({"help": text, "openapi": openapi, "see_also": None})
@@ -50,12 +50,12 @@ async def describe(engine: Engine, ctx: Context, args: Nothing) -> Plain:
 def path_text(row: Path, path: str) -> str:
     """Return one row as a page for the terminal."""
     parts = [f"Request:        {path}\nMatching Route: {row.template}\n\n{row.summary}"]
-    fields = {field.name: field for operation in row.operations.values() for field in operation.inputs}
+    fields = {field.name: field for operation in shown(row).values() for field in operation.inputs}
     if fields:
         parts += ["## PARAMETERS", *(_parameter(fields[name]) for name in sorted(fields))]
     if row.description:
         parts += ["## DESCRIPTION", row.description]
-    verbs = [_verb(verb.value, operation) for verb, operation in row.operations.items()]
+    verbs = [_verb(verb.value, operation) for verb, operation in shown(row).items()]
     return "\n\n".join([*parts, "## OPERATIONS", "\n".join(verbs)])
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
-
+from broker.core.openapi_answers import responses, used
 from broker.core.settings import VERSION
 from broker.plugin.fields import InputField
 from broker.plugin.paths import Operation, Path
@@ -58,8 +57,9 @@ def document(tables: Iterable[Described], *, title: str = "Broker API") -> dict[
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
     for table in tables:
-        for row in table.paths:
+        for row in filter(shown, table.paths):
             paths["/" + table.prefix + row.template.replace(":path}", "}")] = _path_item(table, row, schemas)
+    schemas |= used(paths)
     return {
         "openapi": "3.0.3",
         "info": {
@@ -77,8 +77,14 @@ def document(tables: Iterable[Described], *, title: str = "Broker API") -> dict[
     }
 
 
+def shown(row: Path) -> dict[Verb, Operation]:
+    """Return the operations of a row that are there to be used."""
+    return {verb: operation for verb, operation in row.operations.items() if not operation.hidden}
+
+
 def _path_item(table: Described, row: Path, schemas: dict[str, Any]) -> dict[str, Any]:
-    operations = row.operations.values()
+    offered = shown(row)
+    operations = offered.values()
     item: dict[str, Any] = {"description": "\n\n".join(filter(None, (row.summary, row.description)))}
     parameters = [*map(_mount_parameter, table.parameters), *_path_parameters(row)]
     if parameters:
@@ -87,10 +93,10 @@ def _path_item(table: Described, row: Path, schemas: dict[str, Any]) -> dict[str
         item["x-vault-sudo"] = True
     if any(operation.authenticated is not True for operation in operations):
         item["x-vault-unauthenticated"] = True
-    if Verb.CREATE in row.operations or row.exists is not None:
+    if Verb.CREATE in offered or row.exists is not None:
         item["x-vault-createSupported"] = True
     for method, verbs in METHODS.items():
-        found = {verb: row.operations[verb] for verb in verbs if verb in row.operations}
+        found = {verb: offered[verb] for verb in verbs if verb in offered}
         if found:
             item[method] = _operation(table, row, method, found, schemas)
     return item
@@ -101,27 +107,27 @@ def _operation(
 ) -> dict[str, Any]:
     operation = next(iter(found.values()))
     name = _name(table, row, method)
-    shown: dict[str, Any] = {
+    told: dict[str, Any] = {
         "operationId": name,
         "tags": [table.tag],
         "summary": operation.summary or row.summary,
     }
     if operation.authenticated is not True:
         # An empty requirement beside the token's means: a token may be sent.
-        shown["security"] = [{}, {"token": []}] if operation.authenticated else []
+        told["security"] = [{}, {"token": []}] if operation.authenticated else []
     if method in _WITH_BODY:
         body = _body(operation, row)
         if body["properties"] or body.get("additionalProperties"):
             title = "".join(word.capitalize() for word in name.split("-")) + "Request"
             schemas[title] = body
             content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{title}"}}}
-            shown["requestBody"] = {"required": bool(body.get("required")), "content": content}
+            told["requestBody"] = {"required": bool(body.get("required")), "content": content}
     else:
         query = _query(row, found)
         if query:
-            shown["parameters"] = query
-    shown["responses"] = _responses(operation)
-    return shown
+            told["parameters"] = query
+    told["responses"] = responses(operation, _TYPES)
+    return told
 
 
 def _name(table: Described, row: Path, method: str) -> str:
@@ -219,16 +225,4 @@ def _add(schema: dict[str, Any], **bounds: float | None) -> None:
             schema[name] = int(bound) if bound == int(bound) else bound
 
 
-def _responses(operation: Operation) -> dict[str, Any]:
-    if operation.returns is None:
-        return {"204": {"description": "Done; no body."}}
-    ok: dict[str, Any] = {"description": "OK"}
-    if isinstance(operation.returns, type) and issubclass(operation.returns, msgspec.Struct):
-        names = [field.encode_name for field in msgspec.structs.fields(operation.returns)]
-        data = {"type": "object", "properties": {name: {} for name in names}}
-        envelope = {"type": "object", "properties": {"data": data}}
-        ok["content"] = {"application/json": {"schema": envelope}}
-    return {"200": ok}
-
-
-__all__ = ["Described", "document"]
+__all__ = ["Described", "document", "shown"]

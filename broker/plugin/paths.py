@@ -24,6 +24,7 @@ class Operation:
     served without a token; ``"optional"``: likewise, but a token that is sent must be good and tells ``ctx.caller`` (no
     policy is asked, no use is taken: the handler judges). ``sealed=True``: served while the node is sealed (such handlers get no storage).
     ``root_only``: not served inside child namespaces. ``mirror``: ``data`` is repeated at the top level.
+    ``hidden``: it only says what to ask instead, so help and the OpenAPI document leave it out.
     """
 
     __slots__ = (
@@ -31,6 +32,7 @@ class Operation:
         "authenticated",
         "bind",
         "calls",
+        "hidden",
         "inputs",
         "mirror",
         "raises",
@@ -54,6 +56,7 @@ class Operation:
         sealed: bool = False,
         root_only: bool = False,
         mirror: bool = False,
+        hidden: bool = False,
     ) -> None:
         self.args = args
         self.returns = returns
@@ -65,6 +68,7 @@ class Operation:
         self.sealed = sealed
         self.root_only = root_only
         self.mirror = mirror
+        self.hidden = hidden
         self.inputs: tuple[InputField, ...] = input_fields(args)
         self.bind = binder(args)
 

@@ -165,6 +165,6 @@ PATHS = (
     Path(
         "internal/counters/requests",
         "Gone, as in Vault.",
-        read=Operation(Nothing, dict, calls=count_requests, raises=(NotFound,)),
+        read=Operation(Nothing, dict, calls=count_requests, raises=(NotFound,), hidden=True),
     ),
 )

@@ -15,7 +15,7 @@ _LIST = Operation(take.ListNames, dict, calls=Kv.list_names)
 _SCAN = Operation(take.ListNames, dict, calls=Kv.scan_names)
 _LIST_DETAILED = Operation(take.ListNames, dict, calls=Kv.list_detailed)
 _SCAN_DETAILED = Operation(take.ListNames, dict, calls=Kv.scan_detailed)
-_EXPLAIN = Operation(take.Anything, None, calls=Kv.explain)
+_EXPLAIN = Operation(take.Anything, None, calls=Kv.explain, hidden=True)
 
 CONFIG = Path(
     "config",
@@ -85,7 +85,9 @@ DETAILED = Path(
 def _root(template: str, *, list_: Operation | None = None, scan: Operation | None = None) -> Path:
     return Path(
         template,
-        "The root of a family of paths.",
+        "The names at the root of the mount."
+        if list_ is not None
+        else "Nothing is here; the answer says where it is.",
         read=_EXPLAIN,
         update=_EXPLAIN,
         patch=_EXPLAIN,
