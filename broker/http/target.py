@@ -50,8 +50,13 @@ def check_segments(path: str) -> None:
 
 
 def parse_namespace(text: str) -> str:
-    """Return a namespace header as a path: empty for the root, else ending in ``/``. Raises: InvalidRequest."""
+    """Return a namespace header as a path: empty for the root, else ending in ``/``. Raises: InvalidRequest.
+
+    Doubled slashes count as one: no namespace has an empty name, so there is but one reading.
+    """
     path = text.strip("/")
+    if "//" in path:
+        path = "/".join(filter(None, path.split("/")))
     if not path or path == "root":
         return ""
     if _CONTROL.search(path):

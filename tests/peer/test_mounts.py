@@ -101,6 +101,18 @@ def test_nested_paths(pair):
     )
 
 
+def test_a_default_lifetime_beyond_the_longest(pair):
+    late = {"default_lease_ttl": "9000h"}
+    pair.run(
+        PUT("sys/mounts/${m}", {"type": "kv", "config": late}, 400),
+        PUT("sys/mounts/${m}", {"type": "kv"}, 204),
+        POST(
+            "sys/mounts/${m}/tune", late, 204, differs=Differs("default-within-max", status=400, body=False)
+        ),
+        POST("sys/mounts/${m}/tune", {"default_lease_ttl": "2h", "max_lease_ttl": "1h"}, 400),
+    )
+
+
 def test_tune(pair):
     pair.run(
         GET("sys/mounts/${m}/tune", 400),

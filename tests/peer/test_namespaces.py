@@ -32,6 +32,30 @@ def test_names_that_are_refused(pair, name):
     pair.run(POST(f"sys/namespaces/{name}", {}, 400))
 
 
+def test_names_that_are_taken(pair):
+    own = Differs("namespace-names", status=400, body=False)
+    pair.run(
+        POST("sys/namespaces/${m}.with_a-Dot.", {}),
+        GET("sys/mounts/sys", namespace="${m}.with_a-Dot.", only="data.local"),
+        POST("sys/namespaces/${m}" + "x" * 120, {}),
+        POST("sys/namespaces/${m}" + "x" * 121, {}, differs=own),
+        POST("sys/namespaces/${m}%C3%BC", {}, differs=own),
+        POST("sys/namespaces/${m}:x", {}, differs=own),
+        POST("sys/namespaces/.${m}", {}, differs=own),
+        DELETE("sys/namespaces/.${m}", ignore=("data", "warnings")),
+    )
+
+
+def test_reserved_names_in_another_spelling(pair):
+    reserved = Differs("reserved-in-any-spelling", status=400, body=False)
+    pair.run(
+        POST("sys/namespaces/ROOT", {}, differs=reserved),
+        POST("sys/namespaces/Sys", {}, differs=reserved),
+        DELETE("sys/namespaces/ROOT", ignore=("data", "warnings")),
+        DELETE("sys/namespaces/Sys", ignore=("data", "warnings")),
+    )
+
+
 def test_data_stays_in_its_namespace(pair):
     pair.run(
         POST("sys/namespaces/${m}", {}),

@@ -158,6 +158,24 @@ def test_trailing_slashes(pair):
     )
 
 
+def test_doubled_slashes(pair):
+    refused = Differs("no-redirects", status=400, body=False)
+    pair.run(
+        GET("secret/data/a//b", 307, differs=refused),
+        POST("secret/data/${m}//b", {"data": {"v": 1}}, 307, differs=refused),
+        LIST("secret/metadata//${m}", 307, differs=refused),
+        GET("/v1//sys/health", 307, differs=refused),
+        LIST("secret/metadata/${m}//", 307, differs=Differs("no-redirects", status=404, body=False)),
+        GET("//v1/sys/health", 404),
+        PUT("sys/namespaces/${m}", {}, ignore="data"),
+        PUT("sys/namespaces/below", {}, namespace="${m}", ignore="data"),
+        GET("sys/mounts/sys", namespace="${m}//below", only="data.local"),
+        GET("sys/mounts/sys", namespace="//${m}///below//", only="data.local"),
+        GET("sys/mounts/sys", 404, namespace="${m}//other"),
+        DELETE("sys/namespaces/below", namespace="${m}", ignore="data"),
+    )
+
+
 def test_relative_segments_are_refused(pair):
     pair.run(
         GET("secret/data/../data/x", 307, differs=Differs("no-redirects", status=400, body=False)),

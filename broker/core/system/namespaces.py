@@ -24,7 +24,7 @@ from broker.plugin.messages import Response
 from broker.plugin.paths import Operation, Path
 
 RESERVED = frozenset({"root", "sys", "auth", "audit", "cubbyhole", "identity"})
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", re.ASCII)
 MAX_METADATA = 64
 Name = Annotated[str, Field("Name, or path below this namespace.", max_length=2048)]
 
@@ -72,7 +72,9 @@ def checked_name(text: str) -> str:
     if name.lower() in RESERVED:
         raise InvalidRequest(f'"{name}/" is a reserved path and cannot be used as a namespace name')
     if not _NAME.fullmatch(name):
-        raise InvalidRequest("namespace name must be 1 to 64 of the characters A-Z a-z 0-9 _ -")
+        raise InvalidRequest(
+            "namespace name must be 1 to 128 of the characters A-Z a-z 0-9 _ - . and not begin with a dot"
+        )
     return name
 
 
