@@ -58,6 +58,6 @@ BY_STEP: dict[str, str] = {
     "stricter-input": "Values that mean nothing (negative counts and durations, a null secret) are refused with 400; OpenBao stores them.",
     "token-length": "A generated root token, and so its one-time password, has Vault's length of 28, not 26.",
     "unknown-names-lock-too": "Failed logins lock out a name that does not exist like one that does, so that a stranger cannot tell them apart.",
-    "unknown-fields": "A field that the path does not know is refused with 400, so that a typo is noticed; OpenBao ignores it.",
+    "unknown-fields": "A field that the path does not know is refused with 400, so that a typo is noticed, also within `options` of a KV write; OpenBao ignores it.",
     "wrong-path-or-verb": "A path or a verb that is not there is answered 400, 404 or 405; not always the one that OpenBao picks.",
 }

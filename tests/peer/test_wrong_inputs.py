@@ -195,6 +195,29 @@ def test_unknown_fields(pair):
     )
 
 
+def test_unknown_options_of_a_kv_write(pair):
+    pair.run(
+        POST("secret/data/${m}", {"data": {"v": 1}, "options": {"cas": 0}}),
+        POST("secret/data/${m}", {"data": {"v": 2}, "options": {"casx": 7}}, differs=UNKNOWN),
+        PATCH("secret/data/${m}", {"data": {"w": 2}, "options": {"CAS": 7, "cas": 2}}, differs=UNKNOWN),
+        GET("secret/data/${m}", ignore=("data.data", "data.metadata.version")),
+    )
+
+
+def test_unknown_fields_of_mounts(pair):
+    pair.run(
+        POST("sys/mounts/${m}", {"type": "kv", "config": {"max_lease_ttlx": "1h"}}, 204, differs=UNKNOWN),
+        POST(
+            "sys/auth/${m}",
+            {"type": "userpass", "config": {"user_lockout_config": {"thresholdx": 3}}},
+            204,
+            differs=UNKNOWN,
+        ),
+        POST("sys/auth/${m}-b", {"type": "userpass"}, 204),
+        POST("sys/auth/${m}-b/tune", {"user_lockout_config": {"thresholdx": 3}}, 204, differs=UNKNOWN),
+    )
+
+
 def test_doubled_json_keys(pair):
     pair.run(
         POST(

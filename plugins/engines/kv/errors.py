@@ -24,6 +24,13 @@ class CasUnreadable(InvalidRequest):
         super().__init__("error parsing check-and-set parameter")
 
 
+class UnknownOption(InvalidRequest):
+    """``options`` holds something else than ``cas``: a typo there would write without the check that was meant."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'unknown field "options.{name[:64]}"; fields of options: cas')
+
+
 class MetadataCasRequired(InvalidRequest):
     """The secret or its mount demands ``metadata_cas`` on every change of settings."""
 

@@ -6,14 +6,18 @@ from typing import Any
 
 import msgspec
 
-from .errors import CasMismatch, CasRequired, CasUnreadable
+from .errors import CasMismatch, CasRequired, CasUnreadable, UnknownOption
 from .records import DEFAULT_MAX_VERSIONS, EngineConfig, Mark, Metadata, timestamp
 
 _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
 def check_cas(options: dict[str, Any] | None, meta: Metadata, config: EngineConfig) -> None:
-    """Hold ``options.cas`` against the current version. Raises: CasRequired, CasUnreadable, CasMismatch."""
+    """Hold ``options.cas`` against the current version. Raises: UnknownOption, CasRequired, CasUnreadable, CasMismatch."""
+    if options:
+        unknown = next((name for name in options if name != "cas"), None)
+        if unknown is not None:
+            raise UnknownOption(unknown)
     if options is None or "cas" not in options:
         if meta.cas_required or config.cas_required:
             raise CasRequired

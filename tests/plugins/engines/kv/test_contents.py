@@ -7,6 +7,7 @@ from broker_plugins.engines.kv.errors import (
     CasUnreadable,
     NoName,
     NoVersions,
+    UnknownOption,
     WrongFamily,
 )
 
@@ -46,6 +47,16 @@ async def test_a_stale_cas_is_refused_and_stores_nothing(kv):
             await kv.update("data/db", data={"user": "eve"}, options={"cas": cas})
     assert kv.store.entries == before
     assert (await kv.update("data/db", data={}, options={"cas": "1"}))["version"] == 2
+
+
+@pytest.mark.parametrize("options", [{"casx": 1}, {"CAS": 1}, {"cas": 1, "max_versions": 3}, {"": None}])
+async def test_an_option_that_is_none_is_refused_and_stores_nothing(kv, options):
+    await kv.update("data/db", data={"user": "app"})
+    before = dict(kv.store.entries)
+    for write in (kv.update, kv.patch):
+        with pytest.raises(UnknownOption, match=r'unknown field "options\..*"; fields of options: cas'):
+            await write("data/db", data={"user": "eve"}, options=options)
+    assert kv.store.entries == before
 
 
 @pytest.mark.parametrize("cas", ["x", 1.5, [0], {}, 10**20, "9" * 30, "--1"])
