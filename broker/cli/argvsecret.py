@@ -17,6 +17,8 @@ def secret_argument(run: Invocation, word: str, what: str, *, refuse: bool = Fal
 
     Raises: UsageError for a plain word if ``refuse``, or if the source is empty.
     """
+    if run.rehearsing:
+        return stand_in(what)
     if word == "-" or word.startswith("@"):
         return _not_empty(read_input(word.removeprefix("@")), what)
     if refuse:
@@ -30,6 +32,8 @@ def secret_argument(run: Invocation, word: str, what: str, *, refuse: bool = Fal
 
 def ask_secret(run: Invocation, prompt: str) -> Secret[str]:
     """Ask at the terminal without echo. Raises: Failure (exit code 1) if nobody is there to answer."""
+    if run.rehearsing:
+        return stand_in(prompt)
     if not run.interactive:
         raise Failure(
             f"{prompt}: nobody to ask, stdin is not a terminal. Pipe it in with '-' or use '@FILE'", 1
@@ -37,6 +41,15 @@ def ask_secret(run: Invocation, prompt: str) -> Secret[str]:
     from getpass import getpass
 
     return _not_empty(getpass(f"{prompt} (will be hidden): ", stream=sys.stderr), prompt)
+
+
+def stand_in(what: str) -> Secret[str]:
+    """What a request shows that is not sent: a word for the secret, never the secret.
+
+    >>> stand_in("Unseal Key").reveal()
+    '<unseal key>'
+    """
+    return Secret(f"<{what.lower()}>")
 
 
 def _not_empty(text: str, what: str) -> Secret[str]:

@@ -18,7 +18,8 @@ def supported(client: Client, bases: Sequence[str], suffix: str) -> str:
     """
     for base in bases[:-1]:
         try:
-            client.request("GET", f"{base}/{suffix}")
+            with client.unwrapped():
+                client.request("GET", f"{base}/{suffix}")
         except ApiError as error:
             if error.status in UNKNOWN or "unsupported path" in error.errors:
                 continue
@@ -33,7 +34,8 @@ def supported(client: Client, bases: Sequence[str], suffix: str) -> str:
 def _known(client: Client, base: str, suffix: str) -> bool:
     """Whether this address answers where another was forbidden."""
     try:
-        client.request("GET", f"{base}/{suffix}")
+        with client.unwrapped():
+            client.request("GET", f"{base}/{suffix}")
     except ApiError:
         return False
     return True

@@ -41,7 +41,8 @@ def _question(run: Invocation) -> Data:
         raise UsageError(f"OPERATION must be one of {', '.join(sorted(OPERATIONS))}")
     body: Data = {"operation": operation, "path": path}
     if given.texts("policy"):
-        body["policies"] = given.texts("policy")
+        listed = [name.strip() for text in given.texts("policy") for name in text.split(",")]
+        body["policies"] = [name for name in listed if name]
     if given.text("accessor"):
         body["accessor"] = given.text("accessor")
     if (token := given.text("token")) is not None:
@@ -118,7 +119,7 @@ EXPLAIN = Command(
     "    broker policy explain -request-id=...                 for a recent denial",
     (
         Flag("accessor", "Explain for the token with this accessor."),
-        Flag("policy", "Explain for these policies. May be repeated.", "texts"),
+        Flag("policy", "Explain for these policies: comma-separated or repeated.", "texts"),
         Flag("request-id", "Explain a recent denial by the request id in its answer."),
         Flag("token", "Explain for another token: '-' or '@FILE'."),
     ),

@@ -4,6 +4,7 @@ argparse reads ``-nonce`` as ``-n once`` and accepts abbreviations of single-das
 neither happening, so the few rules that Go has are spelled out here.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -11,11 +12,14 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from broker.cli.invocation import Invocation
 
-Kind = Literal["text", "switch", "number", "texts", "pairs"]
+Kind = Literal["text", "switch", "number", "texts", "pairs", "duration"]
 Shows = Literal["text", "sentence", "answer", "fields"]
 Value = str | bool | int | list[str] | dict[str, str]
 YES = frozenset({"1", "t", "true"})
 NO = frozenset({"0", "f", "false"})
+_DURATION = re.compile(
+    r"system|[-+]?(?:[0-9]+|(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|\u00b5s|ms|[smhdw]))*)"
+)
 
 
 class UsageError(Exception):
@@ -24,7 +28,10 @@ class UsageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag. ``switch`` takes no value unless joined by ``=``; ``texts`` and ``pairs`` may be repeated."""
+    """One flag. ``switch`` takes no value unless joined by ``=``; ``texts`` and ``pairs`` may be repeated.
+
+    A ``duration`` comes out as the text it is, once it reads as one.
+    """
 
     name: str
     help: str
@@ -135,6 +142,10 @@ def check_arguments(given: Given, least: int, most: int | None) -> None:
 def _store(given: Given, flag: Flag, text: str) -> None:
     name = flag.name
     if flag.kind == "text":
+        given.values[name] = text
+    elif flag.kind == "duration":
+        if not _DURATION.fullmatch(text):
+            raise UsageError(f'invalid value "{text}" for flag -{name}: time: invalid duration "{text}"')
         given.values[name] = text
     elif flag.kind == "texts":
         given.values[name] = [*given.texts(name), text]

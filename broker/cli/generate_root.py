@@ -28,7 +28,10 @@ def generate_root(run: Invocation) -> int:
         return _decode(run)
     with run.doing("getting root generation status"):
         base = supported(run.client, BASES, "attempt")
-        status = run.client.request("GET", f"{base}/attempt").data
+        if given.switch("status"):
+            return _print(run, run.client.request("GET", f"{base}/attempt").data)
+        with run.client.unwrapped():
+            status = run.client.request("GET", f"{base}/attempt").data
     if given.switch("generate-otp"):
         return _generate_otp(status)
     if given.switch("cancel"):
@@ -38,8 +41,6 @@ def generate_root(run: Invocation) -> int:
         return 0
     if given.switch("init"):
         return _start(run, base)
-    if given.switch("status"):
-        return _print(run, status)
     return _give_share(run, base, status)
 
 

@@ -25,6 +25,10 @@ class Failure(Exception):
         self.code = code
 
 
+class Rehearsed(Exception):
+    """What would be sent, to be shown instead; ends the command, successfully."""
+
+
 class Invocation:
     """What a command's function gets. Values that must not be seen come out as ``Secret``."""
 
@@ -56,13 +60,22 @@ class Invocation:
         """Whether someone sits at the terminal and may be asked."""
         return sys.stdin.isatty() and not self.given.switch("non-interactive")
 
+    @property
+    def rehearsing(self) -> bool:
+        """Whether the request is to be shown, not sent."""
+        return self.given.switch("output-curl-string") or self.given.switch("output-policy")
+
     @cached_property
     def format(self) -> str:
-        """``table``, ``json`` or ``yaml``. Raises: UsageError for anything else."""
+        """``table``, ``json`` or ``yaml``, of ``read`` also ``raw``. Raises: UsageError for anything else."""
         from broker.client.settings import variable
 
         chosen = (self.given.text("format") or variable(self.environ, "FORMAT") or "table").lower()
         chosen = "yaml" if chosen == "yml" else chosen
+        if chosen == "raw" and self.name == "read":
+            return chosen
+        if chosen == "raw":
+            raise UsageError("This command does not support the -format=raw option.")
         if chosen not in FORMATS:
             raise UsageError(f"Invalid output format: {chosen}")
         return chosen
@@ -87,24 +100,30 @@ class Invocation:
         from broker.client import Client, Settings, Tls
 
         env, given = Settings.from_env(self.environ), self.given
+        tls = Tls(
+            given.text("ca-cert") or env.tls.ca_cert,
+            given.text("ca-path") or env.tls.ca_path,
+            given.text("client-cert") or env.tls.client_cert,
+            given.text("client-key") or env.tls.client_key,
+            given.text("tls-server-name") or env.tls.server_name,
+            given.switch("tls-skip-verify") or env.tls.skip_verify,
+        )
         for header in given.pairs("header"):
             if header.lower().startswith("x-vault-"):
                 raise UsageError("headers that begin with X-Vault- are the client's own")
-        return Client(
+        client = Client(
             given.text("address") or env.address,
             token,
             (given.text("namespace") or env.namespace).strip("/"),
-            tls=Tls(
-                given.text("ca-cert") or env.tls.ca_cert,
-                given.text("ca-path") or env.tls.ca_path,
-                given.text("client-cert") or env.tls.client_cert,
-                given.text("client-key") or env.tls.client_key,
-                given.text("tls-server-name") or env.tls.server_name,
-                given.switch("tls-skip-verify") or env.tls.skip_verify,
-            ),
+            tls=tls,
             headers=given.pairs("header"),
             wrap_ttl=given.text("wrap-ttl"),
         )
+        if not self.rehearsing:
+            return client
+        from broker.cli.rehearsal import rehearsing_client
+
+        return rehearsing_client(self, client, tls)
 
     @contextmanager
     def doing(self, what: str) -> Iterator[None]:

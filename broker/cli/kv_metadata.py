@@ -10,7 +10,7 @@ from broker.cli.verbs import print_written
 SETTINGS = (
     Flag("cas-required", "Refuse writes without the current version's number.", "switch"),
     Flag("custom-metadata", "A key=value to keep with the secret. May be repeated.", "pairs"),
-    Flag("delete-version-after", 'Delete each version after this time, such as "30d".'),
+    Flag("delete-version-after", 'Delete each version after this time, such as "30d".', "duration"),
     Flag("max-versions", "How many versions to keep.", "number"),
 )
 REMOVE = Flag("remove-custom-metadata", "Remove this key. May be repeated.", "texts")

@@ -54,7 +54,7 @@ RENEW = Command(
     renew,
     "lease renew [options] ID",
     "Renew a lease.",
-    (Flag("increment", 'By how long, such as "1h".', aliases=("i",)),),
+    (Flag("increment", 'By how long, such as "1h".', "duration", aliases=("i",)),),
     (1, 1),
     wraps=True,
 )

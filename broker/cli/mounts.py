@@ -21,10 +21,10 @@ TUNING = (
         "A response field that audit shows in clear. May be repeated.",
         "texts",
     ),
-    Flag("default-lease-ttl", 'Lifetime of leases and tokens that ask for none, such as "1h".'),
+    Flag("default-lease-ttl", 'Lifetime of leases and tokens that ask for none, such as "1h".', "duration"),
     Flag("description", "What it is for."),
     Flag("listing-visibility", '"unauth" lists it for those who have not logged in; "hidden" does not.'),
-    Flag("max-lease-ttl", 'Longest lifetime of its leases and tokens, such as "24h".'),
+    Flag("max-lease-ttl", 'Longest lifetime of its leases and tokens, such as "24h".', "duration"),
     Flag("options", "An option of the engine, key=value. May be repeated.", "pairs"),
     Flag("passthrough-request-headers", "A request header the engine may see. May be repeated.", "texts"),
     Flag("plugin-version", "Which version of the plugin."),
@@ -56,6 +56,10 @@ class Kind:
     noun: str
     enabling: str
     enabled: str
+
+    def whole(self, path: str) -> str:
+        """The path as ``sys/remount`` takes it: auth methods stand below ``auth/``, in a namespace's path too."""
+        return path if self.at == "sys/mounts" or "auth" in path.split("/")[:-1] else f"auth/{path}"
 
 
 KINDS = {
@@ -172,11 +176,12 @@ def disable(run: Invocation) -> int:
 
 def move(run: Invocation) -> int:
     """Move a mount and wait until the server says that it has arrived."""
-    source, target = (plain_path(path) + "/" for path in run.rest)
-    with run.doing(f"moving secrets engine {source} to {target}"):
+    kind = _kind(run)
+    source, target = (kind.whole(plain_path(path)) + "/" for path in run.rest)
+    with run.doing(f"moving {kind.noun} {source} to {target}"):
         reply = run.client.request("POST", "sys/remount", body={"from": source, "to": target})
         migration = reply.data.get("migration_id")
-        about = f"secrets engine {source} to {target}" + (
+        about = f"{kind.noun} {source} to {target}" + (
             f", with migration ID {migration}" if migration else ""
         )
         if migration:
@@ -258,6 +263,14 @@ AUTH_ENABLE = Command(
 AUTH_LIST = Command(listing, "auth list [options]", "List the auth methods.", (DETAILED,), shows="answer")
 AUTH_TUNE = Command(
     tune, "auth tune [options] PATH", "Tune an auth method.", (*TUNING, TOKEN_TYPE), (1, 1), shows="sentence"
+)
+AUTH_MOVE = Command(
+    move,
+    "auth move [options] SOURCE DESTINATION",
+    "Move an auth method. The tokens it gave are revoked.",
+    (),
+    (2, 2),
+    shows="sentence",
 )
 AUTH_DISABLE = Command(
     disable,

@@ -1,9 +1,10 @@
-"""``broker namespace create|list|lookup|delete``."""
+"""``broker namespace create|list|scan|lookup|patch|delete``."""
 
 from broker.cli.data import Data, plain_path
-from broker.cli.flags import Command, Flag
+from broker.cli.flags import Command, Flag, UsageError
 from broker.cli.invocation import Failure, Invocation
-from broker.cli.output import print_keys, print_reply, print_structure
+from broker.cli.output import print_reply, print_structure
+from broker.cli.verbs import print_names
 
 AT = "sys/namespaces"
 
@@ -22,18 +23,16 @@ def create(run: Invocation) -> int:
 
 
 def listing(run: Invocation) -> int:
-    """Print the child namespaces; exit code 2 if there are none."""
-    with run.doing("listing namespaces"):
-        reply = run.client.list(AT)
+    """Print the child namespaces, or with ``scan`` all below; exit code 2 if there are none."""
+    scanning = run.name.endswith("scan")
+    with run.doing(f"{'scanning' if scanning else 'listing'} namespaces"):
+        reply = (run.client.scan if scanning else run.client.list)(AT)
     if reply is None or not reply.keys:
         if run.format != "table":
             print_structure(run, {})
             return 2
         raise Failure("No namespaces found")
-    if run.given.switch("detailed") and reply.data.get("key_info"):
-        print_structure(run, reply.data["key_info"])
-    else:
-        print_keys(run, reply.keys)
+    print_names(run, reply)
     return 0
 
 
@@ -43,6 +42,17 @@ def lookup(run: Invocation) -> int:
         reply = run.client.read(f"{AT}/{plain_path(run.rest[0])}")
     if reply is None:
         raise Failure("Namespace not found")
+    return print_reply(run, reply)
+
+
+def patch(run: Invocation) -> int:
+    """Change a namespace's metadata: keys that are given or removed; the others stay."""
+    changes: Data = dict.fromkeys(run.given.texts("remove-custom-metadata"))
+    changes |= run.given.pairs("custom-metadata")
+    if not changes:
+        raise UsageError("Must supply at least one of -custom-metadata or -remove-custom-metadata")
+    with run.doing("patching namespace"):
+        reply = run.client.patch(f"{AT}/{plain_path(run.rest[0])}", {"custom_metadata": changes})
     return print_reply(run, reply)
 
 
@@ -75,6 +85,24 @@ LIST = Command(
     "List child namespaces.",
     (Flag("detailed", "Print all that is known about each.", "switch"),),
     shows="answer",
+)
+SCAN = Command(
+    listing,
+    "namespace scan [options]",
+    "List all namespaces below the one in use.",
+    (Flag("detailed", "Print all that is known about each.", "switch"),),
+    shows="answer",
+)
+PATCH = Command(
+    patch,
+    "namespace patch [options] PATH",
+    "Change a namespace's metadata.",
+    (
+        Flag("custom-metadata", "A key=value to keep with it. May be repeated.", "pairs"),
+        Flag("remove-custom-metadata", "Remove this key. May be repeated.", "texts"),
+    ),
+    (1, 1),
+    wraps=True,
 )
 LOOKUP = Command(lookup, "namespace lookup [options] PATH", "Look up a namespace.", (), (1, 1), wraps=True)
 DELETE = Command(

@@ -14,7 +14,8 @@ def unseal(run: Invocation) -> int:
     """Submit one key share, or start over; prints the progress."""
     with run.doing("unsealing"):
         if run.given.switch("reset"):
-            status = run.client.request("GET", "sys/seal-status").body
+            with run.client.unwrapped():
+                status = run.client.request("GET", "sys/seal-status").body
             body: Data = {"reset": True, "nonce": status.get("nonce") or ""}
         else:
             body = {"key": read_share(run).reveal(), "migrate": run.given.switch("migrate")}

@@ -91,9 +91,9 @@ def print_table(header: Sequence[str] | None, rows: Sequence[Sequence[Any]]) -> 
 
 
 def print_keys(run: Invocation, keys: Sequence[str], header: str = "Keys") -> None:
-    """Print names, one a line."""
+    """Print names, one a line; a table is sorted, for a program they come as the server has them."""
     if run.format == "table":
-        print_table([header], [[key] for key in keys])
+        print_table([header], [[key] for key in sorted(keys)])
     else:
         print_structure(run, list(keys))
 

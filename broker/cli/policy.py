@@ -19,6 +19,8 @@ def read(run: Invocation) -> int:
     if reply is None:
         raise Failure(f"No policy named: {name}")
     text = str(reply.data.get("policy") or "")
+    if not text.strip():  # as "root" is: it has no text
+        raise Failure(f"No policy named: {name}")
     if run.format == "table":
         print(text.strip())
     else:

@@ -1,5 +1,6 @@
-"""``broker operator rekey``: new shares for old, by a quorum of the old ones."""
+"""``broker operator rekey``, also called ``rotate-keys``: new shares for old, by a quorum of the old ones."""
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 from broker.cli.attempt import nonce_of, supported
@@ -16,6 +17,35 @@ BASES = {
     "barrier": ("sys/rekey", "sys/rotate/root"),
     "recovery": ("sys/rekey-recovery-key", "sys/rotate/recovery"),
 }
+BACKUPS = {"sys/rekey": "sys/rekey/backup", "sys/rekey-recovery-key": "sys/rekey/recovery-key-backup"}
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How the two names of the command differ in what they say."""
+
+    noun: str
+    doing: str
+    progress: str
+
+
+REKEYING = Words("rekey", "rekeying", "Rekey Progress")
+ROTATING = Words("rotation", "rotation", "Progress")
+
+
+def _rotating(run: Invocation) -> bool:
+    return run.name.endswith("rotate-keys")
+
+
+def _words(run: Invocation) -> Words:
+    return ROTATING if _rotating(run) else REKEYING
+
+
+def _base(run: Invocation, target: str) -> str:
+    """Where the server has it; the newer name of the command looks at the newer path first."""
+    bases = BASES[target]
+    with run.doing(f"reading {_words(run).noun} status"):
+        return supported(run.client, bases[::-1] if _rotating(run) else bases, "init")
 
 
 def rekey(run: Invocation) -> int:
@@ -26,24 +56,24 @@ def rekey(run: Invocation) -> int:
         raise UsageError(f"Unknown target: {target}; use -target=barrier or -target=recovery")
     if given.switch("backup-retrieve") or given.switch("backup-delete"):
         return _backup(run, target)
-    with run.doing("reading rekey status"):
-        base = supported(run.client, BASES[target], "init")
+    base = _base(run, target)
     if given.switch("init"):
         return _start(run, base, target)
     at = f"{base}/{'verify' if given.switch('verify') else 'init'}"
     if given.switch("cancel"):
         return _cancel(run, at)
-    with run.doing("reading rekey status"):
-        status = run.client.request("GET", at).data
-    if given.switch("status"):
-        return _print_status(run, status)
+    with run.doing(f"reading {_words(run).noun} status"):
+        if given.switch("status"):
+            return _print_status(run, run.client.request("GET", at).data)
+        with run.client.unwrapped():
+            status = run.client.request("GET", at).data
     return _give_share(run, base, status)
 
 
 def _start(run: Invocation, base: str, target: str) -> int:
     body = share_request(run.given)
     body |= {"backup": run.given.switch("backup"), "require_verification": run.given.switch("verify")}
-    with run.doing("initializing rekey"):
+    with run.doing(f"initializing {_words(run).noun}"):
         status = run.client.write(f"{base}/init", body).data
         # Some servers answer 204 to the start.
         status = status or run.client.request("GET", f"{base}/init").data
@@ -58,17 +88,18 @@ def _start(run: Invocation, base: str, target: str) -> int:
 
 
 def _cancel(run: Invocation, at: str) -> int:
-    with run.doing("canceling rekey"):
+    with run.doing(f"canceling {_words(run).noun}"):
         run.client.delete(at)
     verifying = run.given.switch("verify")
-    run.say(f"Success! Canceled {'verification' if verifying else 'rekeying'} (if it was started)")
+    run.say(f"Success! Canceled {'verification' if verifying else _words(run).doing} (if it was started)")
     return 0
 
 
 def _give_share(run: Invocation, base: str, status: Data) -> int:
     verifying = run.given.switch("verify")
     if not status.get("started"):
-        raise Failure('No rekey is in progress. Start a rekey by running "broker operator rekey -init".', 1)
+        noun = _words(run).noun
+        raise Failure(f'No {noun} is in progress. Start a {noun} by running "broker {run.name} -init".', 1)
     nonce = nonce_of(run, status)
     share = read_share(run, "New Unseal Key" if verifying else "Unseal Key")
     at = f"{base}/{'verify' if verifying else 'update'}"
@@ -85,11 +116,11 @@ def _give_share(run: Invocation, base: str, status: Data) -> int:
             "Success! Rekey verification complete: the new shares are in force, the old ones open nothing now."
         )
     else:
-        print("\n".join(_finished(answer)))
+        print("\n".join(_finished(answer, run.name)))
     return 0
 
 
-def _finished(answer: Data) -> list[str]:
+def _finished(answer: Data, name: str) -> list[str]:
     lines = share_lines(answer, "Key")
     lines += [f"Operation nonce: {answer.get('nonce', '')}", ""]
     if answer.get("verification_required"):
@@ -97,7 +128,7 @@ def _finished(answer: Data) -> list[str]:
             f"Verification nonce: {answer.get('verification_nonce', '')}",
             "",
             "The new shares are NOT in force yet. Give them back one by one with",
-            '"broker operator rekey -verify"; until then the old shares open the server.',
+            f'"broker {name} -verify"; until then the old shares open the server.',
         ]
     else:
         lines.append("The new shares are in force; the old ones open nothing now. Distribute them securely.")
@@ -113,7 +144,9 @@ def _print_status(run: Invocation, status: Data) -> int:
         ("Started", bool(status.get("started"))),
     ]
     if status.get("started"):
-        rows += progress_rows(status, "Rekey Progress", int(status.get("required", status.get("t", 0)) or 0))
+        rows += progress_rows(
+            status, _words(run).progress, int(status.get("required", status.get("t", 0)) or 0)
+        )
         rows += [
             ("New Shares", status.get("n")),
             ("New Threshold", status.get("t")),
@@ -129,18 +162,14 @@ def _print_status(run: Invocation, status: Data) -> int:
 
 
 def _backup(run: Invocation, target: str) -> int:
-    old = {"barrier": "sys/rekey/backup", "recovery": "sys/rekey/recovery-key-backup"}[target]
-    at = (
-        old
-        if supported(run.client, BASES[target], "init") == BASES[target][0]
-        else f"{BASES[target][1]}/backup"
-    )
+    base = _base(run, target)
+    at = BACKUPS.get(base, f"{base}/backup")
     if run.given.switch("backup-delete"):
-        with run.doing("deleting rekey backup keys"):
+        with run.doing(f"deleting {_words(run).noun} backup keys"):
             run.client.delete(at)
         run.say("Success! Deleted backed-up keys (if they existed)")
         return 0
-    with run.doing("retrieving rekey backed up keys"):
+    with run.doing(f"retrieving {_words(run).noun} backed up keys"):
         reply = run.client.request("GET", at)
     if run.format != "table":
         print_structure(run, reply.data)
@@ -172,4 +201,9 @@ REKEY = Command(
     ),
     (0, 1),
     shows="answer",
+)
+ROTATE_KEYS = replace(
+    REKEY,
+    usage=REKEY.usage.replace("rekey", "rotate-keys"),
+    summary=REKEY.summary.replace("operator rekey", "operator rotate-keys"),
 )

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from broker.cli.commands import Entry
 from broker.cli.flags import Command, Flag, Shows, UsageError, check_arguments, parse
-from broker.cli.invocation import Failure, Invocation
+from broker.cli.invocation import Failure, Invocation, Rehearsed
 from broker.plugin.errors import BrokerError
 
 CONNECTION_FLAGS = (
@@ -21,9 +21,11 @@ CONNECTION_FLAGS = (
     Flag("header", "Another HTTP header, key=value. May be repeated.", "pairs"),
     Flag("namespace", "Namespace to work in. BROKER_NAMESPACE.", aliases=("ns",)),
     Flag("non-interactive", "Never ask on the terminal.", "switch"),
+    Flag("output-curl-string", "Print the request as a curl command line instead of sending it.", "switch"),
+    Flag("output-policy", "Print the policy that the request needs instead of sending it.", "switch"),
     Flag("tls-server-name", "Name to ask for and check in the server's certificate. BROKER_TLS_SERVER_NAME."),
     Flag("tls-skip-verify", "Do not check the server's certificate: anyone may be listening.", "switch"),
-    Flag("wrap-ttl", 'Wrap the answer in a token of this lifetime, such as "5m".'),
+    Flag("wrap-ttl", 'Wrap the answer in a token of this lifetime, such as "5m".', "duration"),
 )
 FIELD = Flag("field", "Print only this field, without a newline on a pipe.")
 FORMAT = Flag("format", 'Print as "table", "json" or "yaml". BROKER_FORMAT.')
@@ -49,6 +51,9 @@ def run(name: str, entry: Entry, words: list[str]) -> int:
             if command.shows != "text":
                 _ = invocation.format  # A wrong format is told before anything is done.
             return command.run(invocation)
+    except Rehearsed as shown:
+        print(shown)
+        return 0
     except UsageError as error:
         return _complain(str(error), 1)
     except Failure as failure:

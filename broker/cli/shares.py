@@ -8,7 +8,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING
 
-from broker.cli.argvsecret import secret_argument
+from broker.cli.argvsecret import secret_argument, stand_in
 from broker.cli.invocation import Failure, Invocation
 from broker.plugin.secret import Secret
 
@@ -25,6 +25,8 @@ def read_share(run: Invocation, what: str = "Unseal Key") -> Secret[str]:
     Raises: Failure (exit code 1) if nobody can be asked; ShareRejected if the share fails a check;
     UsageError for a share on the command line.
     """
+    if run.rehearsing:
+        return stand_in(what)
     if run.rest:
         return checked(secret_argument(run, run.rest[0], what, refuse=True))
     if not run.interactive:

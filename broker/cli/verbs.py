@@ -1,12 +1,13 @@
 """The commands that are one request: read, write, patch, delete, list, scan, unwrap, path-help, version."""
 
+import sys
 from typing import Any
 
 from broker.cli.argvsecret import secret_argument
 from broker.cli.data import Data, parse_data, plain_path
 from broker.cli.flags import Command, Flag, UsageError
 from broker.cli.invocation import Failure, Invocation
-from broker.cli.output import print_keys, print_reply, print_structure, warn_of
+from broker.cli.output import print_keys, print_reply, print_structure, print_table, warn_of
 
 PAGING = (
     Flag("after", "Start after this name."),
@@ -19,11 +20,24 @@ FORCE = Flag("force", "Write even without data.", "switch", aliases=("f",))
 def read(run: Invocation) -> int:
     """Read a path; exit code 2 if nothing is there."""
     path, words = plain_path(run.rest[0]), run.rest[1:]
+    query = {key: str(value) for key, value in parse_data(words).items()}
+    if run.format == "raw":
+        with run.doing(f"reading {path}"):
+            return _print_raw(run.client.read_raw(path, **query))
     with run.doing(f"reading {path}"):
-        reply = run.client.read(path, **{key: str(value) for key, value in parse_data(words).items()})
+        reply = run.client.read(path, **query)
     if reply is None:
         raise Failure(f"No value found at {path}")
     return print_reply(run, reply)
+
+
+def _print_raw(content: bytes) -> int:
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    if sys.stdout.isatty() and not content.endswith(b"\n"):
+        sys.stdout.buffer.write(b"\n")
+    sys.stdout.flush()
+    return 0
 
 
 def write(run: Invocation) -> int:
@@ -92,11 +106,23 @@ def print_listing(run: Invocation, reply: Any, path: str, *, scanning: bool = Fa
     if reply.wrap_info:
         return print_reply(run, reply)
     warn_of(run, reply)
-    if run.given.switch("detailed") and reply.data.get("key_info"):
-        print_structure(run, reply.data["key_info"])
-    else:
-        print_keys(run, reply.keys)
+    print_names(run, reply)
     return 0
+
+
+def print_names(run: Invocation, reply: Any) -> None:
+    """Print a listing's names; with ``-detailed`` what the server knows about each, a column for each property."""
+    details = reply.data.get("key_info") if run.given.switch("detailed") else None
+    if not details:
+        print_keys(run, reply.keys)
+    elif run.format != "table":
+        print_structure(run, details)
+    else:
+        columns = sorted({name for row in details.values() for name in row})
+        rows = [
+            [key, *(details.get(key, {}).get(name, "") for name in columns)] for key in sorted(reply.keys)
+        ]
+        print_table(["Keys", *columns], rows)
 
 
 def unwrap(run: Invocation) -> int:
@@ -127,11 +153,14 @@ def path_help(run: Invocation) -> int:
     return 0
 
 
-def version(_run: Invocation) -> int:
-    """Print our version."""
+def version(run: Invocation) -> int:
+    """Print our version; as an object only if the flag asks for it, since scripts read the line."""
     from importlib.metadata import version as installed
 
-    print(f"Broker v{installed('broker')}")
+    if run.given.text("format") is not None and run.format != "table":
+        print_structure(run, {"name": "Broker", "version": installed("broker")})
+    else:
+        print(f"Broker v{installed('broker')}")
     return 0
 
 
@@ -184,4 +213,4 @@ PATH_HELP = Command(
     arguments=(1, 1),
     shows="answer",
 )
-VERSION = Command(version, "version", "Print the version.", connects=False, shows="text")
+VERSION = Command(version, "version", "Print the version.", connects=False, shows="answer")

@@ -62,6 +62,11 @@ class Client:
         """The server's address, as given."""
         return self._transport.address
 
+    def use(self, transport: Transport) -> None:
+        """Send by this transport from now on, in place of the address's own."""
+        self._transport.close()
+        self._transport = transport
+
     def close(self) -> None:
         """Close the kept connections."""
         self._transport.close()
@@ -71,13 +76,23 @@ class Client:
         """Within this block ``wrap_ttl`` rests: for questions on the way to the answer that is to be wrapped."""
         resting, self._wrap_ttl = self._wrap_ttl, None
         try:
-            yield
+            with self._transport.asking():
+                yield
         finally:
             self._wrap_ttl = resting
 
     def read(self, path: str, **query: str) -> Reply | None:
         """Read; None if nothing is there. A deleted KV version answers with its metadata and status 404."""
         return self._find("GET", path, query=query)
+
+    def read_raw(self, path: str, **query: str) -> bytes:
+        """Read what is no JSON object, such as a certificate; the body comes as it is. Raises: as ``request``."""
+        target = _target(path, query)
+        response = self._transport.send("GET", target, self._outgoing({}, None), None)
+        if response.status_code < 400:
+            return response.content
+        body = _decode(response.content)
+        raise _refusal(response.status_code, body, response.text, "GET", self.address + target)
 
     def list(self, path: str, **query: str) -> Reply | None:
         """List the names below ``path``; None if there are none."""
@@ -117,7 +132,7 @@ class Client:
         Raises: ApiError for any other status from 400 up; Unreachable; RedirectRefused; InvalidRequest for a path
         that would arrive as a different one.
         """
-        target = "/v1/" + _quoted(path) + ("?" + urlencode(query) if query else "")
+        target = _target(path, query)
         encoded = None if body is None else json.dumps(body).encode()
         response = self._transport.send(method, target, self._outgoing(headers or {}, encoded), encoded)
         decoded = _decode(response.content)
@@ -165,6 +180,10 @@ def wait_until_answering(client: Client, *, seconds: float = 10.0) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
+
+
+def _target(path: str, query: Mapping[str, str] | None) -> str:
+    return "/v1/" + _quoted(path) + ("?" + urlencode(query) if query else "")
 
 
 def _quoted(path: str) -> str:

@@ -60,6 +60,11 @@ class Transport:
             raise RedirectRefused(address=self.address, target="itself, again")
         return response
 
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Around questions on the way to the request that is meant; here there is no difference."""
+        yield
+
     def close(self) -> None:
         """Close the kept connections."""
         self._session.close()

@@ -7,7 +7,7 @@ from broker.cli.completion import words_after
 
 # As `bao COMMAND -h` has them (2.7.2); a status by another name is ours.
 PEERS_FIELDS = {"read", "write", "patch", "delete", "login", "unwrap", "status", "operator status"}
-PEERS_FIELDS |= {"token create", "token lookup", "namespace create"}
+PEERS_FIELDS |= {"token create", "token lookup", "namespace create", "namespace patch", "plugin info"}
 PEERS_FIELDS |= {"kv get", "kv put", "kv patch", "kv delete"}
 # These answer with fields too, and print one where the peer refuses.
 OUR_FIELDS = {"token renew", "token dies-with", "lease lookup", "lease renew", "namespace lookup"}
