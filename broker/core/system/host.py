@@ -128,13 +128,13 @@ _SHOWN = (
     "default_lease_ttl",
     "default_max_request_duration",
     "enable_response_header_hostname",
-    "introspection_endpoint",
     "log_format",
     "log_level",
     "max_lease_ttl",
-    "raw_storage_endpoint",
     "unsafe_allow_api_audit_creation",
 )
+# What a configuration may ask for and this server does not have: off, whatever the file says.
+_NOT_THERE = ("enable_ui", "introspection_endpoint", "raw_storage_endpoint")
 _LISTENER = ("address", "tls_disable", "tls_min_version", "max_request_size", "require_request_header")
 
 
@@ -146,7 +146,7 @@ def sanitized(config: Any) -> dict[str, Any]:
     return {
         **{name: _plain(getattr(config, name)) for name in _SHOWN},
         "disable_mlock": config.disable_mlock,
-        "enable_ui": config.ui,
+        **dict.fromkeys(_NOT_THERE, False),
         "pid_file": str(config.pid_file or ""),
         "workers": config.workers,
         "listeners": [

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.core.system.conftest import Api
+from tests.peer.client import Client
 
 
 @pytest.fixture
@@ -314,6 +315,22 @@ def test_the_configuration_is_shown_without_the_settings_of_any_stanza(node: Cal
     assert data["listeners"][0]["type"] == "tcp"
     assert "hidden-name" not in json.dumps(data)
     assert str(tmp_path) not in json.dumps(data)
+
+
+@pytest.mark.parametrize(
+    ("switch", "path"),
+    [
+        ("raw_storage_endpoint", "/v1/sys/raw/core"),
+        ("introspection_endpoint", "/v1/sys/internal/inspect/router/root"),
+        ("enable_ui", "/ui/"),
+    ],
+)
+def test_what_the_server_does_not_have_is_shown_as_off(api: Api, switch: str, path: str):
+    client = Client(api.server.address)
+    reply = client.send("GET", path, {"X-Vault-Token": "root"}, None)
+    client.close()
+    assert reply.status == 404
+    assert api.data("GET", "sys/config/state/sanitized")[switch] is False
 
 
 @pytest.mark.parametrize(
