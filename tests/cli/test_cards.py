@@ -7,6 +7,7 @@ from html import unescape
 from html.parser import HTMLParser
 
 import pytest
+import zxingcpp
 
 from broker.cli.cards import Card, prepare_directory, render, write_cards
 from broker.plugin.errors import ConfigError
@@ -41,6 +42,32 @@ def test_a_card_loads_nothing_and_forbids_it_too():
 
 def test_a_card_has_every_word_in_order():
     assert re.findall(r"<li>(\w+)</li>", render(card())) == WORDS.split()
+
+
+def picture(page: str) -> memoryview:
+    """The card's QR code as a camera would see it, drawn from the SVG that is printed: one byte a pixel."""
+    width = int(re.search(r'<svg width="(\d+)"', page)[1]) // 2
+    rows = [bytearray(b"\xff" * width) for _ in range(width)]
+    x = y = 0.0
+    for step, text in re.findall(r"([A-Za-z])([^A-Za-z]*)", re.search(r'<path [^>]* d="([^"]+)"', page)[1]):
+        numbers = [float(number) for number in re.findall(r"-?[\d.]+", text)]
+        if step == "M":
+            x, y = numbers
+        elif step == "m":
+            x, y = x + numbers[0], y + numbers[1]
+        else:
+            assert step == "h", step
+            length = int(numbers[0])
+            rows[int(y)][int(x) : int(x) + length] = bytes(length)
+            x += length
+    pixels = b"".join(bytes(pixel for pixel in row for _ in range(4)) * 4 for row in rows)
+    return memoryview(pixels).cast("B", (width * 4, width * 4))
+
+
+@pytest.mark.parametrize("share", [WORDS, "ab" * 42, "q" * 340 + "=="], ids=["words", "hex", "encrypted"])
+def test_the_code_on_a_card_reads_as_its_share(share):
+    found = zxingcpp.read_barcodes(picture(render(card(share=share))))
+    assert [code.text for code in found] == [share]
 
 
 def test_names_cannot_break_out_of_the_page_or_the_directory(tmp_path):
