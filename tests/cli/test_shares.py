@@ -76,10 +76,9 @@ def test_feedback_tells_everything_but_the_letters(share):
 
 def test_a_share_of_words_hex_or_base64_is_checked_before_it_is_sent(share):
     broken = share.words.split()
-    broken[5], broken[6] = broken[6], broken[5]
-    for text in (" ".join(broken), "00" + share.hex[2:-2] + "00"):
-        if text == share.words:
-            continue
+    broken[5] = "academic" if broken[5] != "academic" else "acid"
+    other = "0" if share.hex[-1] != "0" else "1"
+    for text in (" ".join(broken), share.hex[:-1] + other):
         with pytest.raises(ShareRejected):
             checked(Secret(text))
     for text in (share.words, share.hex, share.base64):
