@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from broker.plugin.errors import BrokerError, ConfigError
 from broker.server.config import load_config
+from broker.server.devtoken import dev_token, keep_out_of_sight
 from broker.server.settings import SealStanza, ServerConfig
 
 __all__ = ["main"]
@@ -26,6 +27,7 @@ Start a server that answers API requests: sealed, from configuration files, or u
 def main(args: list[str]) -> int:
     """Run ``broker server ARGS``; returns or exits with the process's exit status, 1 for a mistake."""
     try:
+        keep_out_of_sight(args)
         options = _parser().parse_args(args)
         _run(options)
     except _Usage as error:
@@ -70,7 +72,10 @@ def _parser() -> _Parser:
     )
     dev.add_argument("-dev", "--dev", action="store_true", help="in memory, unsealed, KV v2 at secret/")
     dev.add_argument(
-        "-dev-root-token-id", "--dev-root-token-id", metavar="TOKEN", help="the root token to create"
+        "-dev-root-token-id",
+        "--dev-root-token-id",
+        metavar="TOKEN",
+        help="the root token to create, or @FILE",
     )
     dev.add_argument(
         "-dev-listen-address", "--dev-listen-address", metavar="HOST:PORT", help="default 127.0.0.1:8200"
@@ -173,5 +178,5 @@ def _dev_address(options: argparse.Namespace) -> str:
 def _dev_bootstrap(bootstrap: Any, options: argparse.Namespace) -> Any:
     from broker.server.dev import DevBootstrap
 
-    token = options.dev_root_token_id or os.environ.get("VAULT_DEV_ROOT_TOKEN_ID")
+    token = dev_token(options.dev_root_token_id, os.environ)
     return DevBootstrap(bootstrap, token, store_token=not options.dev_no_store_token)

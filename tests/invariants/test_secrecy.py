@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from broker.client import Client
+from broker.plugin.secret import Secret
 from tests.fixtures.servers import BIN, RunningServer, free_port
 from tests.invariants.node import LOST, Node, eventually, exchange
 
@@ -216,7 +218,8 @@ def test_no_process_shows_a_secret_and_none_may_be_dumped(story):
         assert (proc / "environ").stat().st_uid == 0
 
 
-def test_a_token_given_by_environment_or_flag_stays_out_of_the_processes(tmp_path):
+@pytest.mark.parametrize("how", ["environment", "flag"])
+def test_a_token_given_by_environment_or_flag_stays_out_of_the_processes(tmp_path, how):
     secret, port = canary("devroot"), free_port()
     argv = [
         str(BIN / "broker"),
@@ -224,13 +227,18 @@ def test_a_token_given_by_environment_or_flag_stays_out_of_the_processes(tmp_pat
         "-dev",
         f"-dev-listen-address=127.0.0.1:{port}",
         "-dev-no-store-token",
+        "-workers=1",
     ]
-    env = {"BROKER_DEV_ROOT_TOKEN_ID": secret}
+    argv += [f"-dev-root-token-id={secret}"] if how == "flag" else []
+    env = {"BROKER_DEV_ROOT_TOKEN_ID": secret} if how == "environment" else {}
     server = RunningServer("dev", argv, f"http://127.0.0.1:{port}", tmp_path, env).start()
     try:
         children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        assert children
         for pid in [str(server.pid), *children]:
             assert secret.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+        with Client(f"http://127.0.0.1:{port}", Secret(secret)) as client:
+            assert client.request("GET", "auth/token/lookup-self").data["id"] == secret
     finally:
         server.stop()
 
