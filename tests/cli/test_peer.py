@@ -172,7 +172,7 @@ def masked(text: str) -> str:
 
 
 @pytest.fixture
-def sides(dev, request):
+def sides(dev, inside, request):
     """Both command lines, each in a namespace of its own."""
     (dev.home / "reader.hcl").write_text('path "secret/*" { capabilities = ["read"] }\n')
     (dev.home / "broken.hcl").write_text("path  secret/* {}}")
@@ -180,9 +180,9 @@ def sides(dev, request):
         r"\W+", "-", request.node.callspec.id if hasattr(request.node, "callspec") else request.node.name
     )
     for side in ("ours", "peer"):
-        assert dev.broker("namespace", "create", f"{side}-{name}").code == 0
+        assert inside(dev, "namespace", "create", f"{side}-{name}").code == 0
     return (
-        lambda *words, **more: dev.broker(*words, BROKER_NAMESPACE=f"ours-{name}", **more),
+        lambda *words, **more: inside(dev, *words, BROKER_NAMESPACE=f"ours-{name}", **more),
         lambda *words, **more: dev.bao(*words, BAO_NAMESPACE=f"peer-{name}", **more),
     )
 
