@@ -48,6 +48,8 @@ def status_rows(body: Data, leader: Data) -> list[tuple[str, Any]]:
         rows += [("Unseal Nonce", body.get("nonce") or "")]
     if body.get("migration"):
         rows += [("Seal Migration in Progress", True)]
+    if body.get("rollback_detected"):
+        rows += [("Older Copy of the Store", "refused; see broker server -accept-rollback")]
     names = {"version": "Version", "commit_date": "Commit Date", "storage_type": "Storage Type"}
     names |= {"cluster_name": "Cluster Name", "cluster_id": "Cluster ID"}
     rows += [(title, body[name]) for name, title in names.items() if body.get(name)]

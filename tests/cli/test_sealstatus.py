@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.cli.sealstatus import progress_rows
+from broker.cli.sealstatus import progress_rows, status_rows
 
 SECURITY = {"name": "security", "threshold": 3, "count": 5}
 OPERATIONS = {"name": "operations", "threshold": 2, "count": 3}
@@ -52,3 +52,9 @@ def test_a_group_without_a_name_is_told_by_its_number():
 
 def test_without_groups_shares_are_counted_as_ever():
     assert progress_rows({"progress": 1}, "Unseal Progress", 3) == [("Unseal Progress", "1/3")]
+
+
+def test_a_store_that_was_put_back_is_told_with_the_way_out():
+    told = dict(status_rows({"sealed": True, "rollback_detected": True}, {}))
+    assert "-accept-rollback" in told["Older Copy of the Store"]
+    assert "Older Copy of the Store" not in dict(status_rows({"sealed": True}, {}))
