@@ -21,7 +21,6 @@ log = logging.getLogger("broker.server")
 NEVER = float("inf")
 _RECORD = 16 * 1024  # bytes of plaintext in a TLS record
 _SLACK = 4096  # alerts, session messages
-_HANDSHAKE_SECONDS = 10.0
 _CLIENT_HELLO_LIMIT = 64 * 1024  # bytes before the handshake is done
 
 
@@ -35,12 +34,20 @@ class TlsHost(Protocol):
 
 
 class TlsProtocol(asyncio.Protocol):
-    """The lower side: takes ciphertext from the socket. Swept by the worker until the handshake is done."""
+    """The lower side: takes ciphertext from the socket. Swept by the worker until the handshake is done.
+
+    That may take ``handshake_seconds``.
+    """
 
     def __init__(
-        self, host: TlsHost, holder: ContextHolder, make_inner: Callable[[], asyncio.Protocol]
+        self,
+        host: TlsHost,
+        holder: ContextHolder,
+        make_inner: Callable[[], asyncio.Protocol],
+        handshake_seconds: float = 10.0,
     ) -> None:
         self._host = host
+        self._handshake_seconds = handshake_seconds
         self._make_inner = make_inner
         self._tls = SSL.Connection(holder.context, None)
         self._tls.set_accept_state()
@@ -57,7 +64,7 @@ class TlsProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self.deadline = self._host.loop.time() + _HANDSHAKE_SECONDS
+        self.deadline = self._host.loop.time() + self._handshake_seconds
         self._host.opened(self)
 
     def data_received(self, data: bytes) -> None:

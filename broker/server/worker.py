@@ -154,7 +154,7 @@ class BrokerWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
             return lambda: HttpConnection(self, limits)
         holder = ContextHolder.of(listener.config)
         self._setup.on_reload(holder.reload)
-        return lambda: TlsProtocol(self, holder, lambda: HttpConnection(self, limits))
+        return lambda: TlsProtocol(self, holder, lambda: HttpConnection(self, limits), limits.head_seconds)
 
     async def _shutdown(self) -> None:
         """Accept no more, let idle connections go, wait for the rest, then stop the application."""

@@ -79,14 +79,16 @@ def test_the_audit_log_shows_who_wrapped_and_unwrapped_but_not_what(node):
     assert token not in text
     assert accessor not in text
     told = [
-        r for r in records(node) if r["type"] == "response" and r["request"]["path"] == "sys/wrapping/wrap"
+        r
+        for r in records(node)
+        if r["type"] == "response" and r["request"].get("path") == "sys/wrapping/wrap"
     ]
     info = told[-1]["response"]["wrap_info"]
     assert info["token"].startswith("hmac-sha256:")
     assert info["accessor"].startswith("hmac-sha256:")
     assert info["creation_path"] == "sys/wrapping/wrap"
     assert "data" not in told[-1]["response"]
-    refused = [r for r in records(node) if r["request"]["path"] == "sys/wrapping/unwrap"][-1]
+    refused = [r for r in records(node) if r["request"].get("path") == "sys/wrapping/unwrap"][-1]
     assert refused["error"] == INVALID[0]
 
 

@@ -226,7 +226,8 @@ def test_a_bad_handshake_ends_that_connection_only(secure, pairs, nonsense):
 
 
 def test_a_handshake_that_never_comes_is_cut_off(secure):
-    with socket.create_connection(("127.0.0.1", secure().port), timeout=30) as sock:
+    server = secure('http_read_header_timeout = "1s"')
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
         assert sock.recv(1) == b""
 
 
