@@ -82,6 +82,7 @@ class Anchors:
         self._accept = accept
         self._revoke_all = revoke_all
         self._clock = clock
+        self._started = clock()
         self._seen: dict[str, int] = {}
 
     def check_new(self) -> None:
@@ -95,15 +96,15 @@ class Anchors:
         """Let the root store be opened, before anybody is served from it. Raises: InvalidRequest."""
         if self._file is None:
             return
-        if _read(self._file).fit(await _mark(await root.begin())):
+        mark = await _mark(await root.begin())
+        if _read(self._file).fit(mark):
             return
         if not self._accept:
             log.error("anchor.refused tenant=%s", ROOT)
             raise InvalidRequest(REFUSED.format(anchor=self._file.path))
-        marks = Marks.leave(NONE).arrive()
         # The store first: if this ends in between, the file does not fit the store and it is refused again.
-        await self._take(root, await self._next_second(), marks)
-        self._file.write(marks)
+        await self._accepted(root)
+        self._file.write(Marks(mark, mark))
 
     async def meet(self, root: TenantStore, child: TenantStore) -> int:
         """Let the store of a namespace be opened in this worker. Returns since when what was issued there is good.
@@ -113,23 +114,19 @@ class Anchors:
         tx = await root.begin()
         above = await tx.load(ACCEPTED, Accepted)
         marks = await tx.load(OF + child.tenant, Marks) or Marks()
-        own = await child.begin()
-        known = await own.load(ACCEPTED, Accepted)
-        since = max(above.at if above else 0, known.at if known else 0)
-        if self._file is not None and not marks.fit(await _mark(own)):
+        mark = await _mark(await child.begin())
+        if self._file is not None and not marks.fit(mark):
             if not self._accept:
                 log.error("anchor.refused tenant=%s", child.tenant)
                 raise Unavailable(REFUSED_BELOW)
-            since, marks = await self._next_second(), Marks.leave(NONE).arrive()
-            await self._take(child, since, marks)
-            await transact(root, lambda tx: _save(tx, OF + child.tenant, marks))
-        elif since > (known.at if known else 0):
-            await self._take(child, since, None)
-        return since
+            since = await self._accepted(child)
+            await transact(root, lambda tx: _save(tx, OF + child.tenant, Marks(mark, mark)))
+            return since
+        return await self._take(child, above.at) if above else await self.since(child)
 
-    async def since(self, root: TenantStore) -> int:
-        """Return since when what was issued in the root namespace is good (Unix seconds)."""
-        accepted = await (await root.begin()).load(ACCEPTED, Accepted)
+    async def since(self, store: TenantStore) -> int:
+        """Return since when what was issued is good, by what the store itself says (Unix seconds)."""
+        accepted = await (await store.begin()).load(ACCEPTED, Accepted)
         return accepted.at if accepted else 0
 
     async def keep(self, node: Counters, root: TenantStore, stores: Iterable[TenantStore]) -> None:
@@ -180,21 +177,31 @@ class Anchors:
         own = before + 1
         self._seen[store.tenant] = own if node.read(store.tenant) == own else before
 
-    async def _take(self, store: TenantStore, since: int, marks: Marks | None) -> None:
-        async def take(tx: Transaction) -> None:
-            tx.save(ACCEPTED, Accepted(since))
-            if marks is not None:
-                tx.save(MARK, StoreMark(marks.next))
-            self._revoke_all(tx, since)
-
-        await transact(store, take)
-        log.warning("anchor.rollback_accepted tenant=%s since=%d", store.tenant, since)
-
-    async def _next_second(self) -> int:
-        """Wait for the next full second: tokens are dated in seconds, and none may share this one."""
+    async def _accepted(self, store: TenantStore) -> int:
+        """Open a store that was put back. Returns since when what is issued there is good, whichever worker was first."""
+        known = await self.since(store)
+        if known > self._started:
+            return known
+        # From the next full second on: tokens are dated in seconds, and none may share this one.
         at = int(self._clock()) + 1
         await asyncio.sleep(at - self._clock() + 0.01)
-        return at
+        return await self._take(store, at, unless=self._started)
+
+    async def _take(self, store: TenantStore, at: int, *, unless: float | None = None) -> int:
+        """End what was issued before ``at``, unless the store knows of a time behind that, or behind ``unless``. Returns which holds."""
+
+        async def take(tx: Transaction) -> tuple[int, bool]:
+            known = await tx.load(ACCEPTED, Accepted)
+            if known is not None and (known.at >= at or (unless is not None and known.at > unless)):
+                return known.at, False
+            tx.save(ACCEPTED, Accepted(at))
+            self._revoke_all(tx, at)
+            return at, True
+
+        since, new = await transact(store, take)
+        if new:
+            log.warning("anchor.rollback_accepted tenant=%s since=%d", store.tenant, since)
+        return since
 
 
 class OnceService:
