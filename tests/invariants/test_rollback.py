@@ -183,30 +183,26 @@ def test_one_namespace_that_was_put_back_is_closed_and_the_others_serve(anchored
     assert anchored.status(node.mint("default", namespace="team"), "team") == 200
 
 
-def test_a_new_store_is_not_begun_over_the_anchor_of_another(anchored):
-    node = anchored.node
+def test_a_lost_anchor_is_noticed_like_a_lost_store_and_no_new_store_begun_over_it(anchored):
+    node, anchor = anchored.node, anchored.node.folder / "anchor"
     anchored.settle()
+    kept = anchor.read_bytes()
+    anchor.unlink()
+    anchored.start()
+    assert anchored.unseal().status == 400
+    anchor.write_text("no anchor")
+    broken = anchored.unseal()
+    assert broken.status == 400
+    assert "not a readable anchor" in broken.errors[0]
+    assert node.ok("GET", "sys/seal-status").body["sealed"]
+    anchor.write_bytes(kept)
+    node.unseal()
+
     node.server.kill()
-    node.close()
     shutil.rmtree(anchored.data)
     anchored.start()
     refused = node.call("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1}, token="")
     assert refused.status == 400
     assert "anchor" in refused.errors[0]
-    (node.folder / "anchor").unlink()
+    anchor.unlink()
     node.ok("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1}, token="")
-
-
-def test_an_anchor_that_is_lost_is_noticed_like_a_store_that_was_put_back(anchored):
-    node = anchored.node
-    anchored.settle()
-    node.server.kill()
-    node.close()
-    (node.folder / "anchor").unlink()
-    anchored.start()
-    assert anchored.unseal().status == 400
-    (node.folder / "anchor").write_text("no anchor")
-    broken = anchored.unseal()
-    assert broken.status == 400
-    assert "not a readable anchor" in broken.errors[0]
-    assert node.ok("GET", "sys/seal-status").body["sealed"]
