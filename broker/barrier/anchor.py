@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from broker.plugin.errors import ConfigError
+from broker.plugin.files import sync_directory
 
 MARK_BYTES = 16
 NONE = ""
@@ -73,15 +74,7 @@ class AnchorFile:
             with suppress(OSError):
                 fresh.unlink()
             raise
-        _sync(folder)
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        sync_directory(folder)
 
 
 __all__ = ["NONE", "AnchorFile", "Marks"]

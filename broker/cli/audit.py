@@ -5,7 +5,7 @@ import binascii
 from typing import TYPE_CHECKING
 
 from broker.cli.data import Data, parse_data, plain_path, read_input
-from broker.cli.flags import Command, Flag, UsageError
+from broker.cli.flags import DETAILED, Command, Flag, UsageError
 from broker.cli.invocation import Failure, Invocation
 from broker.cli.output import print_structure, print_table
 
@@ -137,7 +137,7 @@ LIST = Command(
     listing,
     "audit list [options]",
     "List audit devices.",
-    (Flag("detailed", "Print all that is known about each.", "switch"),),
+    (DETAILED,),
     shows="answer",
 )
 VERIFY = Command(

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from broker.plugin.errors import ConfigError
+from broker.plugin.files import sync_directory
 from broker.plugin.secret import Secret
 
 STYLE = """
@@ -54,11 +55,7 @@ def write_cards(directory: Path, cards: Sequence[Card]) -> list[Path]:
     Raises: FileExistsError, or another OSError if they cannot be written.
     """
     paths = [_write(directory / _name(card), render(card)) for card in cards]
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(directory)
     return paths
 
 

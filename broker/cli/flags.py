@@ -39,6 +39,9 @@ class Flag:
     aliases: tuple[str, ...] = ()
 
 
+DETAILED = Flag("detailed", "Print all that is known about each.", "switch")
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command. ``arguments`` is how many it takes at least and at most (None: any number).

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.cli.data import Data, plain_path
-from broker.cli.flags import Command, Flag
+from broker.cli.flags import DETAILED, Command, Flag
 from broker.cli.invocation import Failure, Invocation
 from broker.cli.output import print_structure, print_table
 
@@ -226,7 +226,6 @@ def auth_help(run: Invocation) -> int:
     return 0
 
 
-DETAILED = Flag("detailed", "Print all that is known about each.", "switch")
 SECRETS_ENABLE = Command(
     enable,
     "secrets enable [options] TYPE",

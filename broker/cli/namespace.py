@@ -1,7 +1,7 @@
 """``broker namespace create|list|scan|lookup|patch|delete``."""
 
 from broker.cli.data import Data, plain_path
-from broker.cli.flags import Command, Flag, UsageError
+from broker.cli.flags import DETAILED, Command, Flag, UsageError
 from broker.cli.invocation import Failure, Invocation
 from broker.cli.output import print_reply, print_structure
 from broker.cli.verbs import print_names
@@ -83,14 +83,14 @@ LIST = Command(
     listing,
     "namespace list [options]",
     "List child namespaces.",
-    (Flag("detailed", "Print all that is known about each.", "switch"),),
+    (DETAILED,),
     shows="answer",
 )
 SCAN = Command(
     listing,
     "namespace scan [options]",
     "List all namespaces below the one in use.",
-    (Flag("detailed", "Print all that is known about each.", "switch"),),
+    (DETAILED,),
     shows="answer",
 )
 PATCH = Command(

@@ -16,7 +16,8 @@ Rows in a tenant's store::
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
@@ -137,8 +138,8 @@ class Anchors:
         if self._file is None:
             return
         changed = [store for store in stores if store is not root and self._moved(node, store)]
-        for store in changed[:AT_ONCE]:
-            await self._keep_child(node, root, store)
+        if changed:
+            await self._keep_children(node, root, changed[:AT_ONCE])
         if self._moved(node, root):
             before = node.read(root.tenant)
             marks = Marks.leave(await _mark(await root.begin()))
@@ -161,13 +162,14 @@ class Anchors:
 
         await transact(root, drop)
 
-    async def _keep_child(self, node: Counters, root: TenantStore, store: TenantStore) -> None:
-        before = node.read(store.tenant)
-        marks = Marks.leave(await _mark(await store.begin()))
-        await transact(root, lambda tx: _save(tx, OF + store.tenant, marks))
-        await transact(store, lambda tx: _save(tx, MARK, StoreMark(marks.next)))
-        await transact(root, lambda tx: _save(tx, OF + store.tenant, marks.arrive()))
-        self._note(node, store, before)
+    async def _keep_children(self, node: Counters, root: TenantStore, stores: list[TenantStore]) -> None:
+        leaving = {store: Marks.leave(await _mark(await store.begin())) for store in stores}
+        await transact(root, partial(_save_all, leaving))
+        for store, marks in leaving.items():
+            before = node.read(store.tenant)
+            await transact(store, partial(_save, path=MARK, record=StoreMark(marks.next)))
+            self._note(node, store, before)
+        await transact(root, partial(_save_all, {store: marks.arrive() for store, marks in leaving.items()}))
 
     def _moved(self, node: Counters, store: TenantStore) -> bool:
         return node.read(store.tenant) != self._seen.get(store.tenant, -1)
@@ -224,6 +226,11 @@ def _read(file: AnchorFile) -> Marks:
 async def _mark(tx: Transaction) -> str:
     found = await tx.load(MARK, StoreMark)
     return found.mark if found else NONE
+
+
+async def _save_all(marks: Mapping[TenantStore, Marks], tx: Transaction) -> None:
+    for store, its in marks.items():
+        tx.save(OF + store.tenant, its)
 
 
 async def _save(tx: Transaction, path: str, record: msgspec.Struct) -> None:

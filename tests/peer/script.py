@@ -10,6 +10,7 @@ real OpenBao answers with (any 2xx if it names none), so a script that has stopp
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -139,3 +140,10 @@ def pick(body: Any, dotted: str) -> Any:
     for part in dotted.split("."):
         body = body[int(part)] if isinstance(body, list) else body[part]
     return body
+
+
+def root_token_of(names: dict[str, str]) -> str:
+    """What ``sys/generate-root`` made, from the saved ``encoded`` and ``otp``."""
+    encoded = names["encoded"] + "=" * (-len(names["encoded"]) % 4)
+    mixed = zip(base64.b64decode(encoded), names["otp"].encode(), strict=True)
+    return bytes(a ^ b for a, b in mixed).decode()

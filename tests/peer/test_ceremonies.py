@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-
 import pytest
 
-from tests.peer.script import DELETE, GET, POST, PUT, Compute, Differs
+from tests.peer.script import DELETE, GET, POST, PUT, Compute, Differs, root_token_of
 
 INIT = {"secret_shares": 3, "secret_threshold": 2}
 KEYS = {
@@ -209,13 +207,6 @@ def test_a_rekey_with_verification(unsealed):
     )
 
 
-def _decoded(names: dict[str, str]) -> str:
-    encoded = names["encoded"] + "=" * (-len(names["encoded"]) % 4)
-    return bytes(
-        a ^ b for a, b in zip(base64.b64decode(encoded), names["otp"].encode(), strict=True)
-    ).decode()
-
-
 OTP = Differs("token-length", ignore=("data.otp_length",))
 
 
@@ -244,7 +235,7 @@ def test_a_root_token_by_shares(unsealed):
             save={"encoded": "data.encoded_token"},
             differs=OTP,
         ),
-        Compute("made", _decoded),
+        Compute("made", root_token_of),
         GET(
             "auth/token/lookup-self",
             token="${made}",

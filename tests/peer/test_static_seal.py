@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-
 import pytest
 
-from tests.peer.script import DELETE, GET, POST, PUT, Compute, Differs
+from tests.peer.script import DELETE, GET, POST, PUT, Compute, Differs, root_token_of
 
 SEAL = {"static": {"current_key_id": "one", "current_key": "1f" * 32}}
 UNAUTHENTICATED = {
@@ -143,12 +141,6 @@ def they_are_replaced(fresh):
     )
 
 
-def _decoded(names: dict[str, str]) -> str:
-    encoded = names["encoded"] + "=" * (-len(names["encoded"]) % 4)
-    mixed = zip(base64.b64decode(encoded), names["otp"].encode(), strict=True)
-    return bytes(a ^ b for a, b in mixed).decode()
-
-
 def they_make_a_root_token(fresh):
     fresh.run(
         PUT(
@@ -167,7 +159,7 @@ def they_make_a_root_token(fresh):
             save={"encoded": "encoded_token"},
             differs=OTP,
         ),
-        Compute("made", _decoded),
+        Compute("made", root_token_of),
         GET(
             "auth/token/lookup-self",
             token="${made}",

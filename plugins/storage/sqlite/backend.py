@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from broker.plugin.errors import InvalidRequest, NotFound, Unavailable, WrongSetting
+from broker.plugin.files import sync_directory
 from broker.plugin.storage import Backend, HeldLock
 
 from . import schema, snapshots
 from .faults import translated
-from .files import create_private, put_in_place, remove_side_files, sync_directory
+from .files import create_private, put_in_place, remove_side_files
 from .locks import FileLock
 from .store import LOG_BYTES, SqliteStore, close_all
 

@@ -4,6 +4,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from broker.plugin.files import sync_directory
+
 SIDE_FILES = ("-wal", "-shm")
 """What SQLite keeps beside a file in write-ahead mode."""
 
@@ -30,12 +32,3 @@ def remove_side_files(file: Path) -> None:
     for suffix in SIDE_FILES:
         with suppress(FileNotFoundError):
             os.unlink(f"{file}{suffix}")
-
-
-def sync_directory(directory: Path) -> None:
-    """Make renames and removals in a folder durable."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
